@@ -1,0 +1,1 @@
+"""For the author of an exercise: the views that are built from the reference, and their checks."""

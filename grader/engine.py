@@ -1,0 +1,172 @@
+"""The one entry: `grade(exercises, sources, policy) -> Report`. No click, no rich, no print."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+
+from . import catalogue
+from .catalogue import Exercise, Text
+from .report import SCHEMA_VERSION, Failure, Graded, Report, build
+from .sandbox import wire
+from .sandbox.jail import STRENGTHS, Isolation, Limits
+from .sandbox.nursery import Nursery, NurseryError
+
+OnGraded = Callable[[Graded], None]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How to grade.
+
+    Attributes:
+        seed: the hidden inputs are drawn from it; none takes a fresh one.
+        timeout_s: seconds for each exercise, in place of the catalogue's.
+        own: use the learner's own files for what an exercise requires, not the solutions.
+        debug: run the code in this very process: breakpoints work, and nothing is held back.
+        weakest: refuse to run code with less isolation than this.
+        limits: memory, processes and files of one worker.
+        output_bytes: how much of what the code prints is kept.
+    """
+
+    seed: int | None = None
+    timeout_s: float | None = None
+    own: bool = False
+    debug: bool = False
+    weakest: Isolation = "process"
+    limits: Limits = field(default_factory=Limits)
+    output_bytes: int = 16 * 1024
+
+
+class EngineFault(Exception):
+    """The grader itself failed."""
+
+
+def grade(
+    exercises: Sequence[Exercise],
+    sources: Mapping[str, str],
+    policy: Policy = Policy(),  # noqa: B008  (frozen)
+    *,
+    nursery: Nursery | None = None,
+    on_graded: OnGraded | None = None,
+) -> Report:
+    """Grade one submission.
+
+    Args:
+        exercises: what to grade, in this order.
+        sources: the submission's files, text by path: `{"ch5/repeat_kv.py": "…"}`.
+        policy: how to grade.
+        nursery: a fork server that is warm already; one is started, and ended, when none is given.
+        on_graded: called with each exercise as soon as it is graded.
+
+    Raises:
+        EngineFault: the grader cannot be started.
+    """
+    started = time.monotonic()
+    seed = secrets.randbits(31) if policy.seed is None else policy.seed
+    order = {
+        "suites": str(catalogue.SUITES),
+        "exercises": [exercise.id for exercise in exercises],
+        "files": dict(sources),
+        "own": policy.own,
+        "seed": seed,
+        "timeout_s": policy.timeout_s,
+        "limits": asdict(policy.limits),
+        "weakest": policy.weakest,
+        "output_bytes": policy.output_bytes,
+    }
+    tell = on_graded or (lambda _: None)
+    if policy.debug:
+        results = _grade_here(order, tell)
+    elif nursery is not None:
+        results = _grade_by(nursery, order, exercises, tell)
+    else:
+        try:
+            with Nursery(preloads(exercises)) as own:
+                results = _grade_by(own, order, exercises, tell)
+        except NurseryError as error:
+            raise EngineFault(str(error)) from error
+    return Report(
+        version=SCHEMA_VERSION,
+        happyllm=metadata.version("happyllm"),
+        python=platform.python_version(),
+        torch=metadata.version("torch"),
+        seed=seed,
+        isolation=_weakest(graded.isolation for graded in results),
+        duration_s=round(time.monotonic() - started, 4),
+        exercises=tuple(results),
+        next=next((graded.id for graded in results if graded.outcome != "passed"), None),
+    )
+
+
+def preloads(exercises: Iterable[Exercise]) -> tuple[str, ...]:
+    """The libraries that the fork server should import for these exercises."""
+    return tuple(dict.fromkeys(name for exercise in exercises for name in exercise.preload))
+
+
+def _grade_here(order: dict[str, object], tell: OnGraded) -> list[Graded]:
+    from .judge import desk
+
+    results = []
+    for graded in desk.grade(order, None):
+        tell(graded)
+        results.append(graded)
+    return results
+
+
+def _grade_by(
+    nursery: Nursery, order: dict[str, object], exercises: Sequence[Exercise], tell: OnGraded
+) -> list[Graded]:
+    """Hand the order to a judge; what it leaves ungraded, because it ended, is a fault."""
+    results: list[Graded] = []
+    why = ""
+    with nursery.fork_judge("grader.judge.desk:main") as judge:
+        with contextlib.suppress(ConnectionError):  # then there is no answer either
+            judge.sendall(wire.frame(wire.encode(order)))
+        while True:
+            body = wire.receive(judge)
+            reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+            if "graded" not in reply:
+                why = reply.get("fault", "")
+                break
+            graded = build(Graded, reply["graded"])
+            tell(graded)
+            results.append(graded)
+    for exercise in exercises[len(results) :]:
+        graded = _lost(exercise, f"{why}\n{nursery.last_words()}".strip())
+        tell(graded)
+        results.append(graded)
+    return results
+
+
+def _lost(exercise: Exercise, why: str) -> Graded:
+    message = Text(
+        en=f"The grader itself failed, which says nothing of your answer: {why}",
+        zh=f"评测器自身出错，与你的答案无关：{why}",
+    )
+    return Graded(
+        id=exercise.id,
+        section=exercise.section,
+        title=exercise.title,
+        file=exercise.file,
+        outcome="fault",
+        points=0,
+        points_possible=exercise.points,
+        duration_s=0.0,
+        isolation="none",
+        failure=Failure("fault", message),
+    )
+
+
+def _weakest(isolations: Iterable[str]) -> str:
+    """The weakest isolation among those in force; exercises that ran no code have none."""
+    found = {one for one in isolations if one != "none"}
+    for strength in reversed(STRENGTHS):
+        if strength in found:
+            return strength
+    return next(iter(found), "none")

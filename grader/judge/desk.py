@@ -1,0 +1,69 @@
+"""The judge's desk: a process forked from the warm server, which grades what it is handed."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import socket
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from grader import catalogue, shelf
+from grader.report import Graded
+from grader.sandbox import jail, wire
+from grader.sandbox.modules import Source
+from grader.sandbox.nursery import Lease
+
+from .session import Job, grade_in_process, grade_in_worker
+
+
+def main(connection: socket.socket, lease: Lease) -> None:
+    """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while (body := wire.receive(connection)) is not None:
+        order = wire.decode(body)
+        try:
+            for graded in grade(order, lease):
+                _send(connection, {"graded": dataclasses.asdict(graded)})
+            _send(connection, {"done": True})
+        except Exception:
+            _send(connection, {"fault": traceback.format_exc()})
+
+
+def grade(order: Mapping[str, Any], lease: Lease | None) -> Iterator[Graded]:
+    """Grade one submission, exercise by exercise; without a lease, in this very process."""
+    for job in _jobs(order):
+        yield grade_in_process(job) if lease is None else grade_in_worker(job, lease)
+
+
+def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
+    known = catalogue.load(Path(order["suites"]))
+    for exercise_id in order["exercises"]:
+        exercise = known[exercise_id]
+        yield Job(
+            exercise=exercise,
+            files=order["files"],
+            solutions=solutions(known, [*known.requirements(exercise), exercise]),
+            own=order["own"],
+            seed=order["seed"],
+            time_s=order["timeout_s"] or exercise.time_limit_s,
+            limits=jail.Limits(**order["limits"]),
+            weakest=order["weakest"],
+            output_bytes=order["output_bytes"],
+        )
+
+
+def solutions(
+    known: catalogue.Catalogue, exercises: Iterable[catalogue.Exercise]
+) -> tuple[Source, ...]:
+    """The worked files of some exercises, under the names that the learner's files have."""
+    return tuple(
+        Source(exercise.module, f"solutions/{exercise.file}", shelf.solution(exercise))
+        for exercise in exercises
+    )
+
+
+def _send(connection: socket.socket, message: Mapping[str, Any]) -> None:
+    connection.sendall(wire.frame(wire.encode(dict(message))))

@@ -1,0 +1,566 @@
+"""One exercise, graded: its hidden suite is run by pytest against the learner's code in the room.
+
+pytest runs here with this plugin and no other, no configuration of anybody's, and no conftest. Every
+test must leave a record; what has none is a fault of the grader, never a zero and never a pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from grader.catalogue import Exercise, Text
+from grader.report import Failure, Graded, Outcome, Printed, Test, worst
+from grader.sandbox.jail import Isolation, Limits
+from grader.sandbox.modules import Source
+from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.wire import decode, encode
+from grader.sandbox.worker import Room, local_room, unwritten
+
+from . import show
+from .check import CheckFailed
+from .diagnosis import diagnose, known_wrongs, wrong_room
+from .student import (
+    Asked,
+    Backend,
+    BadAnswer,
+    Died,
+    LocalBackend,
+    OutOfMemory,
+    Output,
+    Raised,
+    Student,
+    StudentFailure,
+    TimedOut,
+    WorkerBackend,
+    raised,
+)
+
+SUITE_SECONDS = 60  # what one test may take in the judge itself, on values the learner's code gave
+
+_PYTEST = (
+    *("-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:unraisableexception"),
+    *("-p", "no:threadexception", "-p", "no:faulthandler", "-p", "no:logging", "-p", "no:junitxml"),
+    *("-p", "no:doctest", "-p", "no:stepwise", "-p", "no:setuponly", "-p", "no:setupplan"),
+    *("-p", "no:debugging", "-p", "no:pastebin", "-p", "no:recwarn", "-p", "no:warnings"),
+    *("-p", "no:tmpdir", "-p", "no:monkeypatch", "-p", "no:capturelog", "-p", "no:subtests"),
+    *("--disable-plugin-autoload", "--noconftest", "--capture=no", "--assert=plain"),
+    *("--import-mode=importlib", "-c", "/dev/null"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submission's file for one exercise, with what stands beside it and what judges it.
+
+    Attributes:
+        files: every file of the submission, by its path in the workspace.
+        solutions: the solutions of this exercise and of all that it requires, in order, its own last.
+        own: the learner's own requirements are used, not the solutions.
+        seed: the hidden inputs are drawn from it.
+    """
+
+    exercise: Exercise
+    files: Mapping[str, str]
+    solutions: tuple[Source, ...]
+    own: bool
+    seed: int
+    time_s: float
+    limits: Limits
+    weakest: Isolation
+    output_bytes: int
+
+    @property
+    def modules(self) -> list[Source]:
+        """What the room is given: the learner's files, and solutions in place of requirements."""
+        modules = {
+            path: Source(path.removesuffix(".py").replace("/", "."), path, text)
+            for path, text in self.files.items()
+        }
+        if not self.own:
+            for source in self.solutions[:-1]:
+                modules[f"{source.name.replace('.', '/')}.py"] = source.compiled()
+        return list(modules.values())
+
+
+def grade_in_worker(job: Job, lease: Lease) -> Graded:
+    """Grade in jailed workers; a new one follows where the learner's code ended the last."""
+    output = Output(job.output_bytes)
+    seat = _WorkerSeat(job, lease, output)
+    started = time.monotonic()
+    try:
+        graded = _grade(job, seat)
+    except Exception:
+        graded = _ended(job, "fault", _fault(traceback.format_exc()[-3000:]))
+    finally:
+        seat.close()
+    printed = Printed(output.text(), output.dropped) if output.kept else None
+    took = round(time.monotonic() - started, 4)
+    return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+
+
+def grade_in_process(job: Job) -> Graded:
+    """Grade in this very process, for `--debug`: breakpoints and prints work, nothing is held back."""
+    started = time.monotonic()
+    graded = _grade(job, _LocalSeat(job))
+    return replace(graded, duration_s=round(time.monotonic() - started, 4))
+
+
+def grade_room(job: Job, room: Room) -> Graded:
+    """Grade trusted code that stands in a room already, such as a known mistake."""
+    return _grade(job, _FixedSeat(room))
+
+
+# ---- where the learner's code sits
+
+
+class _Seat:
+    """Loads the learner's code and hands out a backend to it."""
+
+    isolation = "none (in process)"
+    backend: Backend
+
+    def load(self) -> Mapping[str, Any]:
+        """Load the code; the reply is that of `grader.sandbox.worker.admit`."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Make sure that there is somebody to ask before the next test."""
+
+
+class _FixedSeat(_Seat):
+    def __init__(self, room: Room):
+        self.backend = LocalBackend(room)
+
+    def load(self) -> Mapping[str, Any]:
+        return {"state": "loaded", "unwritten": [], "missing": []}
+
+
+class _LocalSeat(_Seat):
+    def __init__(self, job: Job):
+        self.job = job
+
+    def load(self) -> Mapping[str, Any]:
+        exercise = self.job.exercise
+        blank = unwritten(self.job.files[exercise.file], exercise.blanks)
+        if blank == list(exercise.blanks):
+            return {"state": "untouched", "unwritten": blank, "missing": []}
+        room = local_room(self.job.modules, exercise.module, forbid=False)
+        self.backend = LocalBackend(room)
+        module = room.modules[exercise.module]
+        missing = [name for name in _names(exercise) if not hasattr(module, name)]
+        return {"state": "loaded", "unwritten": blank, "missing": missing}
+
+
+class _WorkerSeat(_Seat):
+    def __init__(self, job: Job, lease: Lease, output: Output):
+        self.job = job
+        self.lease = lease
+        self.output = output
+        self.isolation = "none"
+        self.left_s = job.time_s
+        self.worker: WorkerBackend | None = None
+
+    def load(self) -> Mapping[str, Any]:
+        job = self.job
+        self.worker = WorkerBackend(self.lease, job.limits, job.weakest, self.left_s, self.output)
+        if not self.worker.isolation:
+            raise NurseryError(self.worker.refused)
+        self.isolation = self.worker.isolation
+        self.backend = self.worker
+        order = {
+            "modules": [[source.name, source.path, source.code] for source in job.modules],
+            "target": job.exercise.module,
+            "blanks": list(job.exercise.blanks),
+            "names": _names(job.exercise),
+            "seed": _number(job.seed, "room", job.exercise.id),
+        }
+        reply = decode(self.worker.ask(encode(order)))
+        if type(reply) is not dict or reply.get("state") not in ("loaded", "untouched", "raised"):
+            raise BadAnswer("no answer to the order to load")
+        return reply
+
+    def refresh(self) -> None:
+        """After a crash the next test gets a new worker, on what is left of the time."""
+        if self.worker is not None and self.worker.number is None:
+            self.left_s = self.worker.left_s
+            if self.left_s <= 0:
+                raise TimedOut
+            self.load()
+
+    def close(self) -> None:
+        if self.worker is not None:
+            self.worker.close()
+
+
+# ---- the grading
+
+
+def _grade(job: Job, seat: _Seat) -> Graded:
+    exercise = job.exercise
+    if exercise.file not in job.files:
+        return _ended(job, "error", _no_file(exercise))
+    try:
+        reply = seat.load()
+    except StudentFailure as failure:
+        outcome, told = _told(failure, exercise, job)
+        return _ended(job, outcome, told)
+    if reply["state"] == "untouched":
+        return _ended(job, "untouched", None)
+    if reply["state"] == "raised":
+        outcome, told = _told(raised(reply["raised"]), exercise, job)
+        return _ended(job, outcome, told)
+    if reply["missing"]:
+        names = [name for name in _names(exercise) if name in reply["missing"]]
+        return _ended(job, "error", _no_name(exercise, names))
+    blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
+    plugin = _Plugin(job, seat, blank)
+    with _kept_as_it_was():
+        where = ["--rootdir", str(exercise.suite.parent), str(exercise.suite)]
+        status = pytest.main([*_PYTEST, *where], plugins=[plugin])
+        return _verdict(job, plugin, status)
+
+
+def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
+    """A pass needs proof: a record for each test that was expected, and each of them a pass."""
+    exercise = job.exercise
+    if plugin.broken or not plugin.expected:
+        why = plugin.broken or f"pytest ended with status {int(status)} and collected no test"
+        return _ended(job, "fault", _fault(why))
+    tests = []
+    for test_id, claim in plugin.expected.items():
+        record = plugin.records.get(test_id)
+        if record is None:
+            lost = _fault(f"no record of the test {test_id}")
+            record = Test(test_id, claim, "fault", 0.0, lost)
+        tests.append(record)
+    outcome = worst(test.outcome for test in tests)
+    mistake = None
+    if outcome in ("failed", "error") and plugin.suite is not None:
+        mistake = diagnose(
+            [log for log in plugin.logs if log],
+            known_wrongs(plugin.suite),
+            lambda wrong: wrong_room(job.solutions, exercise.module, wrong),
+        )
+    first = next((test.failure for test in tests if test.outcome == outcome), None)
+    return replace(_ended(job, outcome, first), tests=tuple(tests), mistake=mistake)
+
+
+def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
+    exercise = job.exercise
+    stands_on = () if job.own else tuple(s.name.replace(".", "/") for s in job.solutions[:-1])
+    return Graded(
+        id=exercise.id,
+        section=exercise.section,
+        title=exercise.title,
+        file=exercise.file,
+        outcome=outcome,
+        points=exercise.points if outcome == "passed" else 0,
+        points_possible=exercise.points,
+        duration_s=0.0,
+        isolation=_Seat.isolation,
+        failure=failure,
+        stands_on=stands_on,
+    )
+
+
+class _Plugin:
+    """pytest's side: the `student` fixture, and a record of every test."""
+
+    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...]):
+        self.job = job
+        self.seat = seat
+        self.blank = blank
+        self.expected: dict[str, Text] = {}
+        self.records: dict[str, Test] = {}
+        self.logs: list[list[Asked]] = []
+        self.suite: ModuleType | None = None
+        self.broken = ""
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken = str(report.longrepr)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.broken = str(excrepr)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            assert isinstance(item, pytest.Function)
+            self.expected[item.name] = claim(item.function)
+            self.suite = item.module
+
+    @pytest.fixture
+    def student(self, request: pytest.FixtureRequest) -> Student:
+        self.seat.refresh()
+        student = Student(self.seat.backend, _names(self.job.exercise), self.job.exercise.file)
+        self.logs.append(student._log)
+        student.seed(_number(self.job.seed, "room", request.node.name))
+        return student
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        torch.manual_seed(_number(self.job.seed, "inputs", item.name))
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        with _alarm(SUITE_SECONDS):
+            return (yield)
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        assert isinstance(item, pytest.Function)
+        if call.excinfo is None:
+            if call.when == "call" and item.name not in self.records:
+                self.note(item, "passed", None, call.duration)
+            return
+        outcome, failure = self.explain(item, call.excinfo.value)
+        self.note(item, outcome, failure, call.duration)
+
+    def note(
+        self, item: pytest.Function, outcome: Outcome, failure: Failure | None, took: float
+    ) -> None:
+        text = self.expected[item.name]
+        self.records[item.name] = Test(item.name, text, outcome, round(took, 4), failure)
+
+    def explain(self, item: pytest.Function, error: BaseException) -> tuple[Outcome, Failure]:
+        student = item.funcargs.get("student") if hasattr(item, "funcargs") else None
+        log = student._log if isinstance(student, Student) else []
+        if isinstance(error, CheckFailed):
+            return "failed", _with_call(error.failure, _about(log, error.got))
+        if isinstance(error, StudentFailure):
+            outcome, failure = _told(error, self.job.exercise, self.job, self.blank)
+            return outcome, _with_call(failure, log[-1] if log else None)
+        if isinstance(error, AssertionError):
+            said = str(error) or "an assertion of the suite does not hold"
+            return "failed", _with_call(
+                Failure("claim", Text(said, said)), _about(log, None)
+            )
+        if isinstance(student, Student) and self.reference_passes(item):
+            asked = _about(log, None)
+            came = show.value(asked.answer) if asked is not None else None
+            failure = Failure(
+                kind="type",
+                message=Text(
+                    en=f"The answer cannot be used as the right one can ({_brief(error)}).",
+                    zh=f"这个答案无法像正确答案那样使用（{_brief(error)}）。",
+                ),
+                got=came,
+            )
+            return "failed", _with_call(failure, asked)
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        return "fault", _fault("".join(lines)[-3000:])
+
+    def reference_passes(self, item: pytest.Function) -> bool:
+        """Whether the suite's own test holds on the solution; if so, the answer was at fault."""
+        exercise = self.job.exercise
+        try:
+            room = local_room(self.job.solutions, exercise.module)
+            student = Student(LocalBackend(room), _names(exercise), exercise.file)
+            names = inspect.signature(item.function).parameters
+            given = {name: item.funcargs[name] for name in names} | {"student": student}
+            torch.manual_seed(_number(self.job.seed, "inputs", item.name))
+            with _alarm(SUITE_SECONDS):
+                item.function(**given)
+        except Exception:
+            return False
+        return True
+
+
+# ---- small parts
+
+
+def _names(exercise: Exercise) -> list[str]:
+    return [reference.split(":")[1] for reference in exercise.objects]
+
+
+def _number(seed: int, *labels: str) -> int:
+    """A seed for one purpose, from which no other can be told."""
+    text = "/".join([str(seed), *labels]).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
+
+
+def claim(function: Callable[..., Any]) -> Text:
+    """What a test claims: its docstring, English first and Chinese after."""
+    lines = [line.strip() for line in (inspect.getdoc(function) or "").splitlines()]
+    is_zh = [bool(re.search(r"[\u4e00-\u9fff]", line)) for line in lines]
+    start = is_zh.index(True) if True in is_zh else len(lines)
+    spoken = " ".join(itertools.chain(filter(None, lines[:start])))
+    fallback = function.__name__.removeprefix("test_").replace("_", " ")
+    return Text(en=spoken or fallback, zh="".join(filter(None, lines[start:])) or spoken or fallback)
+
+
+@contextmanager
+def _kept_as_it_was() -> Iterator[None]:
+    """Leave the process's random numbers and import path as they were."""
+    state, path = torch.random.get_rng_state(), sys.path[:]
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+        sys.path[:] = path
+
+
+class _TooLong(Exception):
+    """A test takes too long in the judge itself."""
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise _TooLong(f"the test was still at work after {seconds:g} s")
+
+    try:
+        before = signal.signal(signal.SIGALRM, ring)
+    except (ValueError, AttributeError):  # not the main thread, or no such signal
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _about(log: list[Asked], got: Any) -> Asked | None:
+    """The call that an answer came from, or else the last call that was made."""
+    calls = [asked for asked in log if asked.op in ("call", "probe")]
+    if got is not None:
+        for asked in reversed(calls):
+            answer = asked.answer
+            parts = answer if isinstance(answer, list | tuple) else ()
+            if answer is got or any(part is got for part in parts):
+                return asked
+    return calls[-1] if calls else None
+
+
+def _with_call(failure: Failure, asked: Asked | None) -> Failure:
+    if asked is None or asked.op == "seed":
+        return failure
+    return replace(failure, call=show.call(asked), arguments=show.arguments(asked))
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200]
+
+
+def _told(
+    failure: StudentFailure, exercise: Exercise, job: Job, blank: tuple[str, ...] = ()
+) -> tuple[Outcome, Failure]:
+    """What ended a call to the learner's code, in words."""
+    file = exercise.file
+    if isinstance(failure, TimedOut):
+        return "timeout", Failure(
+            "timeout",
+            Text(
+                en=f"{file} was still running after {job.time_s:g} s. Does a loop never end?",
+                zh=f"{file} 运行 {job.time_s:g} 秒后仍未结束。是否有死循环？",
+            ),
+        )
+    if isinstance(failure, OutOfMemory):
+        limit = job.limits.memory_bytes >> 20
+        return "memory", Failure(
+            "memory",
+            Text(
+                en=f"{file} asked for more than the {limit} MiB of memory that it may use.",
+                zh=f"{file} 申请的内存超过了 {limit} MiB 的上限。",
+            ),
+        )
+    if isinstance(failure, Died):
+        kind = "crash" if failure.signal else "exit"
+        done = ("crashed", "使解释器崩溃") if failure.signal else ("ended", "结束了解释器")
+        return "error", Failure(
+            kind,
+            Text(
+                en=f"{file} {done[0]} the Python interpreter in the middle of a call ({failure}).",
+                zh=f"{file} 在调用过程中{done[1]}（{failure}）。",
+            ),
+        )
+    if isinstance(failure, BadAnswer):
+        return "blocked", Failure(
+            "blocked",
+            Text(
+                en=f"{file} wrote to the grader's own line; such an answer does not count.",
+                zh=f"{file} 向评测器自己的通道写入了内容；这样的回答不算数。",
+            ),
+        )
+    assert isinstance(failure, Raised)
+    return _told_exception(failure, exercise, blank)
+
+
+def _told_exception(
+    error: Raised, exercise: Exercise, blank: tuple[str, ...]
+) -> tuple[Outcome, Failure]:
+    file = exercise.file
+    at = f" (line {error.frames[-1].line})" if error.frames else ""
+    at_zh = f"（第 {error.frames[-1].line} 行）" if error.frames else ""
+    message = error.message.strip()
+    said = f"{error.type}: {message}" if message else error.type
+    kind, outcome = "exception", "error"
+    en, zh = f"{file} raised {said}{at}", f"{file} 抛出了 {said}{at_zh}"
+    if error.is_a("Blocked"):
+        kind, outcome, en, zh = "blocked", "blocked", message, message
+    elif error.is_a("SyntaxError"):
+        kind = "syntax"
+        where = error.frames[-1] if error.frames else None
+        place = f"{where.file}:{where.line}" if where else file
+        en = f"{place}: {error.type}: {message}; Python cannot read the file"
+        zh = f"{place}：{error.type}: {message}；Python 无法读取该文件"
+    elif error.is_a("NotImplementedError"):
+        kind, outcome = "unwritten", "failed"
+        names = ", ".join(blank) or (error.frames[-1].function if error.frames else file)
+        en = f"{names} still raises NotImplementedError: it is not written yet"
+        zh = f"{names} 仍抛出 NotImplementedError：还没有写完"
+    elif error.is_a("SystemExit"):
+        kind = "exit"
+        en = f"{file} calls sys.exit(){at}; a file that others import must not end the program"
+        zh = f"{file} 调用了 sys.exit(){at_zh}；供人导入的文件不应结束程序"
+    failure = Failure(kind, Text(f"{en}.", f"{zh}。"), frames=error.frames)
+    return outcome, failure  # type: ignore[return-value]
+
+
+def _no_file(exercise: Exercise) -> Failure:
+    return Failure(
+        "missing",
+        Text(
+            en=f"{exercise.file} is not in the workspace; `happyllm-grade init .` puts the stub back.",
+            zh=f"工作区里没有 {exercise.file}；`happyllm-grade init .` 会放回题目文件。",
+        ),
+    )
+
+
+def _no_name(exercise: Exercise, names: list[str]) -> Failure:
+    listed = ", ".join(names)
+    return Failure(
+        "missing",
+        Text(
+            en=f"{exercise.file} no longer defines {listed}; write it again at the top level, "
+            "with the name and arguments of the stub.",
+            zh=f"{exercise.file} 里已没有定义 {listed}；请在顶层用题目原来的名字和参数重新写上。",
+        ),
+    )
+
+
+def _fault(why: str) -> Failure:
+    return Failure(
+        "fault",
+        Text(
+            en=f"The grader itself failed, which says nothing of your answer: {why}",
+            zh=f"评测器自身出错，与你的答案无关：{why}",
+        ),
+    )

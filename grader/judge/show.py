@@ -1,0 +1,124 @@
+"""Values made ready to be read: small, rounded, and cut around the place that matters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from grader.report import Argument, Value
+
+from .student import Asked, Remote
+
+ROWS, COLUMNS = 6, 8
+MAX_TEXT = 400
+
+
+def value(what: Any, focus: Sequence[int] | None = None) -> Value:
+    """Describe any value that a suite may see.
+
+    Args:
+        what: a tensor, plain data, or an object of the room.
+        focus: an index into the tensor; the part that is shown holds it.
+    """
+    if isinstance(what, torch.Tensor):
+        return tensor(what, focus)
+    kind = what._handle.type if isinstance(what, Remote) else type(what).__name__
+    return Value(text=_short(_plain(what)), type=kind)
+
+
+def tensor(what: torch.Tensor, focus: Sequence[int] | None = None) -> Value:
+    dtype = str(what.dtype).removeprefix("torch.")
+    shape = tuple(what.shape)
+    if what.ndim == 0 or what.numel() == 0:
+        text = _number(what.item()) if what.numel() == 1 else "(empty)"
+        return Value(text=text, type="Tensor", shape=shape, dtype=dtype)
+    at = list(focus) if focus is not None and len(focus) == what.ndim else [0] * what.ndim
+    lead = at[:-2] if what.ndim > 2 else []
+    part = what[tuple(lead)] if lead else what
+    spans = [
+        _window(at[axis - part.ndim], size, most)
+        for axis, (size, most) in enumerate(
+            zip(part.shape, (ROWS, COLUMNS)[-part.ndim :], strict=True)
+        )
+    ]
+    cut = part[tuple(slice(*span) for span in spans)]
+    rows = cut.tolist() if cut.ndim == 2 else [cut.tolist()]
+    whole = not lead and all(
+        (start, stop) == (0, size) for (start, stop), size in zip(spans, part.shape, strict=True)
+    )
+    corner = None
+    if not whole:
+        corner = f"[{', '.join([*map(str, lead), *(f'{a}:{b}' for a, b in spans)])}]"
+    return Value(text=_grid(rows), type="Tensor", shape=shape, dtype=dtype, corner=corner)
+
+
+def call(asked: Asked) -> str:
+    """A call as one would write it, `repeat_kv(float32[2, 5, 2, 8], 3)`."""
+    parts = [_brief(argument) for argument in asked.args]
+    parts += [f"{k}={_brief(v)}" for k, v in asked.kwargs.items() if k != "code"]
+    if asked.op in ("call", "probe"):
+        return f"{asked.title}({', '.join(parts)})"
+    return asked.title
+
+
+def arguments(asked: Asked) -> tuple[Argument, ...]:
+    """The arguments worth a look of their own: tensors, which a call names by shape only."""
+    given = {str(number): argument for number, argument in enumerate(asked.args, start=1)}
+    given |= {name: argument for name, argument in asked.kwargs.items() if name != "code"}
+    tensors = {k: v for k, v in given.items() if isinstance(v, torch.Tensor)}
+    return tuple(Argument(name=name, value=tensor(what)) for name, what in tensors.items())
+
+
+def _brief(what: Any) -> str:
+    if isinstance(what, torch.Tensor):
+        return f"{str(what.dtype).removeprefix('torch.')}{list(what.shape)}"
+    return _short(_plain(what), 60)
+
+
+def _plain(what: Any) -> str:
+    if isinstance(what, Remote):
+        return f"<{what._handle.type}>"
+    if isinstance(what, float):
+        return _number(what)
+    if isinstance(what, torch.Tensor):
+        return _brief(what)
+    if isinstance(what, list | tuple):
+        inner = ", ".join(_plain(item) for item in what[:12]) + (", …" if len(what) > 12 else "")
+        return f"[{inner}]" if isinstance(what, list) else f"({inner})"
+    if isinstance(what, dict):
+        inner = ", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in list(what.items())[:12])
+        return f"{{{inner}{', …' if len(what) > 12 else ''}}}"
+    if isinstance(what, int) and abs(what) > 10**60:
+        return "an integer of over 60 digits"
+    return repr(what[:MAX_TEXT] if isinstance(what, str | bytes) else what)
+
+
+def _short(text: str, most: int = MAX_TEXT) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _window(at: int, size: int, most: int) -> tuple[int, int]:
+    start = min(max(0, at - most // 2), max(0, size - most))
+    return start, min(size, start + most)
+
+
+def _grid(rows: list[list[Any]]) -> str:
+    cells = [[_number(x) for x in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+
+
+def _number(x: Any) -> str:
+    if isinstance(x, float) and math.isfinite(x):
+        if x == 0 or 1e-3 <= abs(x) < 1e5:
+            return f"{x:.4f}".rstrip("0").rstrip(".") or "0"
+        return f"{x:.2e}"
+    if isinstance(x, complex):
+        return f"{_number(x.real)}{'+' if x.imag >= 0 else '-'}{_number(abs(x.imag))}j"
+    return str(x)

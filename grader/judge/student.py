@@ -1,0 +1,407 @@
+"""The `student` that a suite talks to: calls go to the room, plain values or handles come back.
+
+Every call is written down with its answer, so that a failure can show the call that led to it and a
+known mistake can be put to the same questions.
+"""
+
+from __future__ import annotations
+
+import dis
+import marshal
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, Protocol
+
+from grader.report import Frame
+from grader.sandbox import wire
+from grader.sandbox.jail import Isolation, Limits
+from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.worker import Room
+
+PROBE_NAMES = {"torch"}
+
+
+# ---- what can go wrong in the room
+
+
+class StudentFailure(Exception):
+    """Something ended a call to the learner's code."""
+
+
+@dataclass
+class Raised(StudentFailure):
+    """The learner's code raised an exception; this describes it, and is not it."""
+
+    type: str
+    bases: tuple[str, ...]
+    message: str
+    frames: tuple[Frame, ...]
+
+    def is_a(self, name: str) -> bool:
+        return name == self.type or name in self.bases
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
+
+
+class TimedOut(StudentFailure):
+    """The learner's code used up its time and was killed."""
+
+
+class OutOfMemory(StudentFailure):
+    """The learner's code used up its memory."""
+
+
+@dataclass
+class Died(StudentFailure):
+    """The worker ended in the middle of a call: a crash, or an exit."""
+
+    status: int
+    signal: int
+
+    def __str__(self) -> str:
+        if self.signal:
+            return f"signal {signal.Signals(self.signal).name}"
+        return f"exit status {self.status}"
+
+
+class BadAnswer(StudentFailure):
+    """What came over the wire is no answer to what was asked."""
+
+
+# ---- the two ways to a room
+
+
+class Backend(Protocol):
+    """Carries encoded requests to a room and its answers back."""
+
+    def ask(self, body: bytes) -> bytes: ...
+
+
+class LocalBackend:
+    """A room in this very process: for `--debug`, and for trusted code."""
+
+    def __init__(self, room: Room):
+        self.room = room
+
+    def ask(self, body: bytes) -> bytes:
+        return self.room.answer(body)
+
+
+@dataclass
+class Output:
+    """What a worker printed, up to a limit."""
+
+    limit: int
+    kept: bytearray = field(default_factory=bytearray)
+    dropped: int = 0
+
+    def add(self, data: bytes) -> None:
+        room = self.limit - len(self.kept)
+        self.kept += data[:room]
+        self.dropped += max(0, len(data) - room)
+
+    def text(self) -> str:
+        return self.kept.decode("utf-8", "replace")
+
+
+class WorkerBackend:
+    """A jailed worker. It has `time_s` seconds for all that it is asked, and is killed after them."""
+
+    def __init__(
+        self, lease: Lease, limits: Limits, weakest: Isolation, time_s: float, output: Output
+    ):
+        self.lease = lease
+        self.left_s = time_s
+        self.output = output
+        self.link, theirs = socket.socketpair()
+        self.pipe, pipe_in = os.pipe()
+        os.set_blocking(self.pipe, False)
+        self.link.setblocking(False)
+        try:
+            self.number: int | None = lease.fork_worker(theirs, pipe_in, limits, weakest)
+        finally:
+            theirs.close()
+            os.close(pipe_in)
+        self.frames = wire.Frames()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.link, selectors.EVENT_READ)
+        self.selector.register(self.pipe, selectors.EVENT_READ)
+        try:
+            ready = wire.decode(self._receive())
+        except StudentFailure as failure:  # no line of anybody's code has run yet
+            self.close()
+            said = output.text()
+            raise NurseryError(f"a worker ended before it was ready ({failure})\n{said}") from failure
+        self.isolation: str = ready["isolation"]
+        self.refused: str = ready["refused"]
+
+    def ask(self, body: bytes) -> bytes:
+        if self.number is None:
+            raise TimedOut if self.left_s <= 0 else BadAnswer
+        try:
+            self._send(wire.frame(body))
+            return self._receive()
+        except wire.WireError as error:
+            self.close()
+            raise BadAnswer(str(error)) from error
+
+    def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.link.send(view) :]
+            except BlockingIOError:
+                self.selector.modify(self.link, selectors.EVENT_READ | selectors.EVENT_WRITE)
+                self._wait()
+                self.selector.modify(self.link, selectors.EVENT_READ)
+            except OSError:
+                self._died()
+
+    def _receive(self) -> bytes:
+        while True:
+            for key in self._wait():
+                if key.fileobj is not self.link:
+                    continue
+                try:
+                    data = self.link.recv(1 << 18)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if not data:
+                    self._died()
+                bodies = list(self.frames.feed(data))
+                if len(bodies) > 1 or (bodies and self.frames.buffer):
+                    raise wire.WireError("more came than was asked for")
+                if bodies:
+                    self._drain()
+                    return bodies[0]
+
+    def _wait(self) -> list[selectors.SelectorKey]:
+        """Wait for the link, meanwhile reading what is printed; the clock runs only here."""
+        before = time.monotonic()
+        events = self.selector.select(max(0.0, self.left_s))
+        self.left_s -= time.monotonic() - before
+        if any(key.fileobj == self.pipe for key, _ in events):
+            self._drain(at_most=16)
+        if self.left_s <= 0 and not any(key.fileobj is self.link for key, _ in events):
+            self.close()
+            raise TimedOut
+        return [key for key, _ in events]
+
+    def _drain(self, at_most: int = 4096) -> None:
+        for _ in range(at_most):
+            try:
+                data = os.read(self.pipe, 1 << 16)
+            except OSError:
+                return
+            if not data:
+                if self.pipe in self.selector.get_map():
+                    self.selector.unregister(self.pipe)
+                return
+            self.output.add(data)
+
+    def _died(self) -> None:
+        ending = self.close()
+        raise Died(ending.status, ending.signal)
+
+    def close(self) -> Any:
+        """Kill the worker and all its children; say how it ended."""
+        if self.number is None:
+            return None
+        number, self.number = self.number, None
+        ending = self.lease.end_worker(number)
+        self._drain()
+        self.selector.close()
+        self.link.close()
+        os.close(self.pipe)
+        return ending
+
+
+# ---- what a suite sees
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it was made, and what was answered: a value, or a failure."""
+
+    op: str
+    on: Any
+    name: str | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    answer: Any
+    title: str = ""
+
+
+class Student:
+    """The learner's file, as a suite sees it: `student.repeat_kv(x, 3)`."""
+
+    def __init__(self, backend: Backend, names: Iterable[str], file: str):
+        self._backend = backend
+        self._names = frozenset(names)
+        self._file = file
+        self._requests = 0
+        self._log: list[Asked] = []
+        self._seen: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self._seen:
+            self._seen[name] = self._ask("get", None, name, title=name)
+        return self._seen[name]
+
+    def run(self, probe: FunctionType, *args: Any, **kwargs: Any) -> Any:
+        """Run a probe of the suite in the room: `probe(module, *args)`, where torch is at hand.
+
+        A probe is one plain function: it closes over nothing, asserts nothing, and uses no global but
+        `torch`. The same probe runs on the reference in the judge, so both answers are comparable.
+        """
+        code = portable(probe)
+        return self._ask("probe", None, None, args, kwargs, title=probe.__name__, code=code)
+
+    def lib(self, name: str) -> Any:
+        """A module in the room: a library (`torch.nn`) or a required exercise (`ch5.config`)."""
+        return self._ask("library", None, name, title=name)
+
+    def seed(self, number: int) -> None:
+        """Set every source of chance in the room."""
+        self._ask("seed", None, None, (number,), title="seed")
+
+    def _ask(
+        self,
+        op: str,
+        on: Any,
+        name: str | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        title: str,
+        **more: Any,
+    ) -> Any:
+        self._requests += 1
+        number = self._requests
+        request = {"id": number, "op": op, "on": on, "name": name, "args": args}
+        body = wire.encode(request | {"kwargs": kwargs or {}} | more, _handle_of)
+        made = f"{title}(…)" if op == "call" else title
+        try:
+            reply = wire.decode(self._backend.ask(body), lambda handle: Remote(self, handle, made))
+            answer = _unfold(reply, number)
+        except wire.WireError as error:
+            answer = BadAnswer(str(error))
+        except StudentFailure as failure:
+            answer = failure
+        entry = Asked(op, on, name, args, {**(kwargs or {}), **more}, answer, title)
+        self._log.append(entry)
+        if isinstance(answer, StudentFailure):
+            raise answer
+        return answer
+
+
+class Remote:
+    """An object that stays in the room. It can be called and asked for attributes and items."""
+
+    def __init__(self, student: Student, handle: wire.Handle, title: str):
+        object.__setattr__(self, "_student", student)
+        object.__setattr__(self, "_handle", handle)
+        object.__setattr__(self, "_title", title)
+
+    _student: Student
+    _handle: wire.Handle
+    _title: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._student._ask("call", self, None, args, kwargs, title=self._title)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._student._ask("get", self, name, title=f"{self._title}.{name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._student._ask("set", self, name, (value,), title=f"{self._title}.{name}")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._student._ask("item", self, None, (key,), title=f"{self._title}[{key!r}]")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._student._ask("put", self, None, (key, value), title=f"{self._title}[{key!r}]")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._student._ask("items", self, title=f"iter({self._title})"))
+
+    def __len__(self) -> int:
+        length: int = self._student._ask("length", self, title=f"len({self._title})")
+        return length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{self._handle.type}>"
+
+
+def _handle_of(value: Any) -> wire.Handle:
+    if isinstance(value, Remote):
+        return value._handle
+    raise TypeError(f"a suite may not send a {type(value).__name__} to the room")
+
+
+def _unfold(reply: Any, number: int) -> Any:
+    """The value in a reply, or the failure that it describes. Nothing in it is taken on trust."""
+    if type(reply) is not dict or reply.get("id") != number:
+        raise BadAnswer("an answer to something that was not asked")
+    if "raised" in reply:
+        raise raised(reply["raised"])
+    if "value" not in reply:
+        raise BadAnswer("an answer without a value")
+    return reply["value"]
+
+
+def raised(said: Any) -> StudentFailure:
+    """The exception that the room describes, checked field by field."""
+    if type(said) is not dict:
+        return BadAnswer("an exception without a description")
+    bases = said.get("bases")
+    frames = []
+    entries = said.get("frames")
+    for entry in entries if type(entries) is list else []:
+        if type(entry) is list and [type(part) for part in entry] == [str, int, str, str]:
+            frames.append(Frame(*entry))
+    message = said.get("message")
+    failure = Raised(
+        type=said["type"] if type(said.get("type")) is str else "Exception",
+        bases=tuple(b for b in bases if type(b) is str) if type(bases) is list else (),
+        message=message if type(message) is str else "",
+        frames=tuple(frames),
+    )
+    if failure.is_a("MemoryError") or "can't allocate memory" in failure.message:
+        return OutOfMemory(failure.message)
+    return failure
+
+
+def portable(probe: FunctionType) -> bytes:
+    """A probe's compiled code, without its text.
+
+    Raises:
+        TypeError: it reaches outside itself.
+    """
+    code = probe.__code__
+    loads = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    builtins = __builtins__ if isinstance(__builtins__, dict) else vars(__builtins__)
+    outside = {name for name in loads if name not in PROBE_NAMES and name not in builtins}
+    if code.co_freevars or outside or probe.__defaults__:
+        names = ", ".join(sorted(outside | set(code.co_freevars))) or "default arguments"
+        raise TypeError(f"the probe {probe.__name__} reaches outside itself: {names}")
+    return marshal.dumps(code.replace(co_filename="<probe>"))
+
+
+Opener = Callable[[], Backend]

@@ -1,0 +1,223 @@
+"""What a grading found: frozen dataclasses, and their JSON form (schema/report.schema.json).
+
+Everything that a renderer shows is in here as plain values; no renderer looks anywhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .catalogue import Text
+
+SCHEMA_VERSION = 1
+SCHEMA = Path(__file__).parent / "schema" / "report.schema.json"
+
+Outcome = Literal[
+    "passed",  # every test has a record, and every record says so
+    "failed",  # a wrong answer
+    "error",  # the learner's code raised, crashed, or cannot be loaded
+    "timeout",
+    "memory",
+    "blocked",  # it reached for something that is not its to use
+    "untouched",  # still the stub
+    "fault",  # the grader's own; never a zero, never a pass
+]
+
+# Which outcome speaks for an exercise whose tests ended differently: the first of these.
+WORST_FIRST: tuple[Outcome, ...] = (
+    *("fault", "blocked", "memory", "timeout", "error", "failed", "untouched", "passed"),
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value made ready to be read: `text` is small and rounded.
+
+    Attributes:
+        text: one or more lines.
+        type: `Tensor`, `int`, `list`, …
+        shape: of a tensor.
+        dtype: of a tensor, `float32`.
+        corner: where in a large tensor the lines of `text` were taken, `[0, 2, :6, :8]`.
+    """
+
+    text: str
+    type: str
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    corner: str | None = None
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of the call that failed."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of the learner's code in a traceback."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one test did not pass.
+
+    Attributes:
+        kind: what kind of difference: `type`, `shape`, `dtype`, `finite`, `values`, `raises`,
+            `claim`, `exception`, `exit`, `crash`, `timeout`, `memory`, `blocked`, `unwritten`,
+            `missing`, `syntax`, `fault`.
+        message: one sentence.
+        call: the call that was made, `repeat_kv(x, 3)`.
+        arguments: what it was called with.
+        expected: what the reference answers.
+        got: what came.
+        worst: index of the largest difference.
+        difference: its size.
+        tolerance: the largest difference that rounding explains.
+        frames: the learner's own lines, outermost first.
+    """
+
+    kind: str
+    message: Text
+    call: str | None = None
+    arguments: tuple[Argument, ...] = ()
+    expected: Value | None = None
+    got: Value | None = None
+    worst: tuple[int, ...] | None = None
+    difference: float | None = None
+    tolerance: float | None = None
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of a suite: what it claims, and how it ended."""
+
+    __test__ = False  # pytest collects classes of this name
+
+    id: str
+    claim: Text
+    outcome: Outcome
+    duration_s: float
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known mistake that explains every answer the learner's code gave."""
+
+    id: str
+    message: Text
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What the learner's code wrote, cut at the limit."""
+
+    text: str
+    dropped_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One exercise, graded."""
+
+    id: str
+    section: str
+    title: Text
+    file: str
+    outcome: Outcome
+    points: int
+    points_possible: int
+    duration_s: float
+    isolation: str
+    tests: tuple[Test, ...] = ()
+    failure: Failure | None = None
+    mistake: Mistake | None = None
+    printed: Printed | None = None
+    stands_on: tuple[str, ...] = ()
+
+    @property
+    def first_failure(self) -> Test | None:
+        return next((test for test in self.tests if test.failure is not None), None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that one run found.
+
+    Attributes:
+        seed: the hidden inputs were drawn from it; the same seed gives the same inputs.
+        isolation: the weakest isolation that was in force.
+        next: the exercise to do next, if any is left.
+    """
+
+    version: int
+    happyllm: str
+    python: str
+    torch: str
+    seed: int
+    isolation: str
+    duration_s: float
+    exercises: tuple[Graded, ...]
+    next: str | None = None
+
+    @property
+    def points(self) -> int:
+        return sum(graded.points for graded in self.exercises)
+
+    @property
+    def points_possible(self) -> int:
+        return sum(graded.points_possible for graded in self.exercises)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all passed, 1 something did not, 3 the grader's own fault."""
+        outcomes = {graded.outcome for graded in self.exercises}
+        if "fault" in outcomes:
+            return 3
+        return 0 if outcomes == {"passed"} else 1
+
+    def to_json(self) -> str:
+        totals = {"points": self.points, "points_possible": self.points_possible}
+        table = dataclasses.asdict(self) | totals
+        return json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        return build(cls, json.loads(text))
+
+
+def worst(outcomes: typing.Iterable[Outcome]) -> Outcome:
+    """The outcome that speaks for many; `fault` for none at all, since a pass needs proof."""
+    return min(outcomes, key=WORST_FIRST.index, default="fault")
+
+
+def build(kind: Any, data: Any) -> Any:
+    """Make a dataclass, with all that it holds, from plain JSON values."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        fields = {field.name for field in dataclasses.fields(kind)}
+        given: Mapping[str, Any] = data
+        return kind(**{k: build(hints[k], v) for k, v in given.items() if k in fields})
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return tuple(build(args[0], item) for item in data)
+    if origin in (types.UnionType, typing.Union):
+        return None if data is None else build(next(a for a in args if a is not type(None)), data)
+    return data

@@ -1,0 +1,190 @@
+"""The jail: what a forked worker gives up before it runs a line of a learner's code.
+
+From strong to weak: `namespaces+landlock` (own users, processes, network, IPC and mounts, and no file
+but the libraries'), `landlock` (the same files, without namespaces), `process` (limits only).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import site
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Isolation = Literal["namespaces+landlock", "landlock", "process"]
+STRENGTHS: tuple[Isolation, ...] = ("namespaces+landlock", "landlock", "process")
+
+_NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
+    *(0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),
+)
+_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 16384, 1 << 18
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_LAST_CAPABILITY = 63
+
+# What an environment may hold in the room; everything else stays outside.
+ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
+
+# What the learning parts of the standard library and torch read at run time.
+_READABLE = (
+    *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/zero"),
+)
+# What lies among the libraries and holds the answers.
+_HIDDEN = ("happyllm", "grader", "exercises", "solutions")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use.
+
+    Attributes:
+        memory_bytes: address space beyond what the fork server has already mapped.
+        cpu_s: seconds of processor time, a backstop behind the judge's own clock.
+        processes: processes and threads of the worker's user.
+        open_files: descriptors.
+        file_bytes: size of the private scratch folder, and of any one file in it.
+    """
+
+    memory_bytes: int = 2 << 30
+    cpu_s: int = 60
+    processes: int = 64
+    open_files: int = 128
+    file_bytes: int = 16 << 20
+
+
+class JailError(Exception):
+    """This machine refuses the isolation that was demanded."""
+
+
+def environment(scratch: str) -> dict[str, str]:
+    """The environment of a worker: a home of its own and the language, and no secret."""
+    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return kept | {"HOME": scratch, "TMPDIR": scratch, "PATH": "/usr/bin:/bin"}
+
+
+def unshare() -> None:
+    """Enter new user, network, IPC and mount namespaces; the next fork enters a new PID namespace.
+
+    Raises:
+        OSError: the kernel or the container refuses.
+    """
+    uid, gid = os.getuid(), os.getgid()
+    _check(_libc().unshare(_NEWUSER | _NEWNS | _NEWIPC | _NEWNET | _NEWPID), "unshare")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"1000 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"1000 {gid} 1")
+
+
+def private_scratch(scratch: str, limits: Limits) -> None:
+    """Lay an empty file system in memory over the scratch folder, seen by this worker alone."""
+    libc = _libc()
+    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount --make-rprivate /")
+    options = f"size={limits.file_bytes},mode=700,nr_inodes=4096".encode()
+    flags = _MS_NOSUID | _MS_NODEV
+    _check(libc.mount(b"tmpfs", os.fsencode(scratch), b"tmpfs", flags, options), "mount tmpfs")
+
+
+def landlock(scratch: str) -> None:
+    """Leave only the libraries to read, and the scratch folder to write.
+
+    Raises:
+        OSError: the kernel has no Landlock, or it is turned off.
+    """
+    try:
+        from landlock import FSAccess, LandlockError, Ruleset
+    except ImportError as error:
+        raise OSError("the package landlock is not installed") from error
+    try:
+        rules = Ruleset()
+        readable = FSAccess.READ_FILE | FSAccess.READ_DIR | FSAccess.EXECUTE
+        for path in _libraries():
+            allowed = readable if os.path.isdir(path) else FSAccess.READ_FILE | FSAccess.EXECUTE
+            rules.allow(path, rules=allowed)
+        rules.allow("/dev/null", rules=FSAccess.READ_FILE | FSAccess.WRITE_FILE)
+        rules.allow(scratch)
+        rules.apply()
+    except LandlockError as error:
+        raise OSError(str(error)) from error
+
+
+def _libraries() -> list[str]:
+    """Every file and folder that a worker may read: the standard library and each package by name.
+
+    Packages are named one by one, because the answers may be installed among them.
+    """
+    found = {path for path in _READABLE if os.path.exists(path)}
+    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    with contextlib.suppress(AttributeError):
+        packages |= set(site.getsitepackages())
+    if site.ENABLE_USER_SITE:
+        packages.add(site.getusersitepackages())
+    shared = sysconfig.get_config_var("LIBDIR")
+    for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}:
+        found |= _entries(folder, without=packages)
+    if shared:
+        found |= {path for path in _entries(shared, without=packages) if ".so" in path}
+    for folder in packages:
+        found |= _entries(folder, without=packages)
+    return sorted(found)
+
+
+def _entries(folder: str, without: set[str]) -> set[str]:
+    if not os.path.isdir(folder):
+        return set()
+    found = set()
+    for entry in os.scandir(folder):
+        name = entry.name.lower()
+        hides = name.startswith(_HIDDEN) or name.endswith((".pth", ".egg-link"))
+        if not hides and entry.path not in without:
+            found.add(entry.path)
+    return found
+
+
+def limit(limits: Limits) -> None:
+    """Set the process's limits; what is above its own hard limit stays where it is."""
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for name, value in (
+        (resource.RLIMIT_AS, mapped + limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_s),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_NPROC, limits.processes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(name)
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (most, most))
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, also those that a new user namespace had granted."""
+    libc = _libc()
+    for capability in range(_LAST_CAPABILITY + 1):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    empty = (ctypes.c_uint32 * 6)()
+    _check(libc.capset(header, empty), "capset")
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    if sys.platform == "linux":
+        _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

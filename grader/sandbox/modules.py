@@ -1,0 +1,122 @@
+"""Modules from texts: a learner's files are imported by name without lying on a path.
+
+`ch5.repeat_kv` comes from the submission, `ch5.rotary` perhaps from the solutions, and nothing that
+lies beside the exercise on disk (a `torch.py`, a `conftest.py`) can be imported in place of the real.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import marshal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+FORBIDDEN = frozenset({"happyllm", "grader", "solutions", "exercises"})
+
+
+class Blocked(ImportError):
+    """The learner's code reached for something that is not its to use."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One module: its name, the path that people know it by, and its code.
+
+    `code` is the text of a learner's file. A solution that stands in for a requirement comes
+    compiled, as marshalled bytes, so that its text is not in the room.
+    """
+
+    name: str
+    path: str
+    code: str | bytes
+
+    def compiled(self) -> Source:
+        """The same module without its text or its docstrings."""
+        if isinstance(self.code, bytes):
+            return self
+        code = compile(self.code, f"<{self.name}>", "exec", dont_inherit=True, optimize=2)
+        return Source(self.name, f"<{self.name}>", marshal.dumps(code))
+
+    def code_object(self) -> CodeType:
+        if isinstance(self.code, bytes):
+            code: CodeType = marshal.loads(self.code)
+            return code
+        return compile(self.code, self.path, "exec", dont_inherit=True)
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the modules of one submission, and refuses those that hold the answers."""
+
+    def __init__(self, sources: Iterable[Source], *, forbid: bool = True):
+        self.sources = {source.name: source for source in sources}
+        self.packages = {name.rpartition(".")[0] for name in self.sources} - {""}
+        self.forbid = forbid
+        for source in self.sources.values():
+            if isinstance(source.code, str):
+                lines = source.code.splitlines(keepends=True)
+                linecache.cache[source.path] = (len(source.code), None, lines, source.path)
+
+    def find_spec(
+        self, fullname: str, path: Any = None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in self.sources:
+            origin = self.sources[fullname].path
+            spec = importlib.util.spec_from_loader(fullname, self, origin=origin)
+            if spec is not None:
+                spec.has_location = not origin.startswith("<")
+            return spec
+        if fullname in self.packages:
+            return importlib.util.spec_from_loader(fullname, self, is_package=True)
+        root = fullname.partition(".")[0]
+        if root in self.packages:
+            raise ModuleNotFoundError(
+                f"there is no {fullname.replace('.', '/')}.py in this submission", name=fullname
+            )
+        if self.forbid and root in FORBIDDEN:
+            raise Blocked(f"'{root}' is not yours to import here: write it yourself", name=fullname)
+        return None
+
+    def create_module(self, spec: Any) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        source = self.sources.get(module.__name__)
+        if source is not None:
+            exec(source.code_object(), module.__dict__)
+
+    def get_source(self, fullname: str) -> str | None:
+        code = self.sources[fullname].code
+        return code if isinstance(code, str) else None
+
+    def owns(self, name: str) -> bool:
+        return name in self.sources or name in self.packages
+
+
+@contextmanager
+def installed(finder: Finder) -> Iterator[None]:
+    """Make the finder's modules importable for a while, in a process that has others to protect."""
+    shadowed = {name: module for name, module in sys.modules.items() if finder.owns(name)}
+    for name in shadowed:
+        del sys.modules[name]
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in [name for name in sys.modules if finder.owns(name)]:
+            del sys.modules[name]
+        sys.modules.update(shadowed)
+
+
+def load(finder: Finder, names: Iterable[str]) -> dict[str, ModuleType]:
+    """Import modules in a fresh set of their own and give them back, leaving no trace behind."""
+    with installed(finder):
+        return {name: importlib.import_module(name) for name in names}

@@ -1,0 +1,410 @@
+"""The fork server: one warm process, with torch imported and nothing else, that others are forked from.
+
+It is started with a scrubbed environment and knows no suite, no reference and no submission. From it
+come the judges, which are trusted, and the workers, which enter the jail before they see any code.
+A connection that closes takes its workers along; when the first one closes, the server ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import importlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import jail, wire, worker
+
+ROOT = Path(__file__).resolve().parents[2]
+_MAX_FDS = 4
+_HIGHEST_FD = 4096
+
+
+class NurseryError(Exception):
+    """The fork server cannot be started, or has gone."""
+
+
+# ---- the side that asks
+
+
+class Nursery:
+    """A running fork server, as its owner sees it. Close it, or use it as a context manager."""
+
+    def __init__(self, preload: Iterable[str] = ("torch",)):
+        """Start the server; it imports `preload` while the caller goes on.
+
+        Raises:
+            NurseryError: there is no room for its scratch folder.
+        """
+        try:
+            self._scratch = tempfile.mkdtemp(prefix="happyllm-")
+        except OSError as error:
+            raise NurseryError(
+                f"no scratch folder can be made under {tempfile.gettempdir()}: {error.strerror}; "
+                "make room there, or set TMPDIR to a folder that can be written"
+            ) from error
+        self._connection, theirs = socket.socketpair()
+        start = (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+            "from grader.sandbox.nursery import main; main()"
+        )
+        with theirs, tempfile.TemporaryFile() as self._errors_made:
+            self._errors = os.dup(self._errors_made.fileno())
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", start, str(theirs.fileno()), self._scratch, *preload],
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        self._lock = threading.Lock()
+
+    def fork_judge(self, entry: str) -> socket.socket:
+        """Fork a trusted process that runs `entry` ("package.module:function").
+
+        The function is given the connection whose other end is returned, and a `Lease` of its own.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            request = {"op": "judge", "entry": entry}
+            with self._lock:
+                _ask(self._connection, request, [theirs.fileno()], self.last_words)
+        return ours
+
+    def last_words(self) -> str:
+        """What the server wrote on standard error, for a fault report."""
+        with contextlib.suppress(OSError):
+            size = os.fstat(self._errors).st_size
+            return os.pread(self._errors, 4000, max(0, size - 4000)).decode(errors="replace")
+        return ""
+
+    def close(self) -> None:
+        """End the server and everything that was forked from it."""
+        self._connection.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._errors)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a worker ended: its exit status, or the signal that ended it."""
+
+    status: int
+    signal: int
+
+
+@dataclass
+class Lease:
+    """A judge's line to the fork server: it asks for workers and ends them."""
+
+    connection: socket.socket
+
+    def fork_worker(
+        self, link: socket.socket, output: int, limits: jail.Limits, weakest: jail.Isolation
+    ) -> int:
+        """Fork a jailed worker that answers on `link` and writes what it prints to `output`."""
+        request = {"op": "worker", "limits": asdict(limits), "weakest": weakest}
+        number: int = _ask(self.connection, request, [link.fileno(), output])["worker"]
+        return number
+
+    def end_worker(self, number: int) -> Ending:
+        """Kill a worker with all its children, and say how it ended."""
+        reply = _ask(self.connection, {"op": "end", "worker": number})
+        return Ending(reply["status"], reply["signal"])
+
+
+def _ask(
+    connection: socket.socket,
+    request: dict[str, Any],
+    fds: Iterable[int] = (),
+    last_words: Any = lambda: "",
+) -> Any:
+    try:
+        socket.send_fds(connection, [wire.frame(wire.encode(request))], list(fds))
+        body = wire.receive(connection)
+    except OSError as error:
+        raise NurseryError(f"the fork server does not answer: {error}\n{last_words()}") from error
+    if body is None:
+        raise NurseryError(f"the fork server has ended\n{last_words()}")
+    reply = wire.decode(body)
+    if "refused" in reply:
+        raise NurseryError(reply["refused"])
+    return reply
+
+
+def _environment() -> dict[str, str]:
+    """What the server itself may know: where libraries are and the language, and no secret."""
+    names = (*jail.ENVIRONMENT, "LD_LIBRARY_PATH", "SYSTEMROOT")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return kept | one | {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+# ---- the server
+
+
+def main() -> None:
+    """Serve until the owner hangs up. Arguments: descriptor, scratch folder, modules to preload."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection.set_inheritable(False)
+    for name in sys.argv[3:]:
+        importlib.import_module(name)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+        torch.set_num_interop_threads(1)
+    gc.collect()
+    gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
+    _Server(connection, sys.argv[2]).run()
+
+
+@dataclass
+class _Worker:
+    pid: int
+    owner: socket.socket
+
+
+class _Server:
+    def __init__(self, owner: socket.socket, scratch: str):
+        self.owner = owner
+        self.scratch = scratch
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(owner, selectors.EVENT_READ)
+        self.workers: dict[int, _Worker] = {}
+        self.judges: dict[int, int] = {}
+        self.count = 0
+
+    def run(self) -> NoReturn:
+        while True:
+            for key, _ in self.selector.select():
+                connection = key.fileobj
+                assert isinstance(connection, socket.socket)
+                if not self.serve(connection):
+                    self.forget(connection)
+
+    def serve(self, connection: socket.socket) -> bool:
+        """Answer one request; False when the other side has closed."""
+        try:
+            head, fds, _, _ = socket.recv_fds(connection, 1 << 16, _MAX_FDS)
+        except OSError:
+            return False
+        if not head:
+            return False
+        frames = list(wire.Frames().feed(head))  # a request is small and arrives whole
+        try:
+            request = wire.decode(frames[0])
+            reply = getattr(self, f"do_{request['op']}")(connection, request, fds)
+        except OSError as error:
+            reply = {"refused": f"the fork server could not: {error}"}
+        finally:
+            for fd in fds:
+                os.close(fd)
+        connection.sendall(wire.frame(wire.encode(reply)))
+        return True
+
+    def do_judge(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                job = socket.socket(fileno=os.dup(fds[0]))
+                self.let_go(keep={job.fileno(), theirs.fileno()})
+                jail.die_with_parent()
+                module, _, function = request["entry"].partition(":")
+                getattr(importlib.import_module(module), function)(job, Lease(theirs))
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+            os._exit(0)
+        theirs.close()
+        self.selector.register(ours, selectors.EVENT_READ)
+        self.judges[ours.fileno()] = pid
+        return {"pid": pid}
+
+    def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        limits = jail.Limits(**request["limits"])
+        pid = os.fork()
+        if pid == 0:
+            _live(fds[0], fds[1], limits, request["weakest"], self.scratch)
+        self.count += 1
+        self.workers[self.count] = _Worker(pid, owner)
+        return {"worker": self.count}
+
+    def do_end(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        return self.end(self.workers.pop(request["worker"]))
+
+    def end(self, one: _Worker) -> dict[str, int]:
+        """Kill a worker's whole family and wait for it."""
+        done, status = os.waitpid(one.pid, os.WNOHANG)
+        if not done:
+            os.kill(one.pid, signal.SIGTERM)  # its guardian kills the room, then follows
+            _, status = os.waitpid(one.pid, 0)
+        return _ending(status)
+
+    def forget(self, connection: socket.socket) -> None:
+        """A connection has closed: end what belonged to it."""
+        for number in [n for n, one in self.workers.items() if one.owner is connection]:
+            self.end(self.workers.pop(number))
+        if connection is self.owner:
+            for pid in self.judges.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for one in self.workers.values():
+                self.end(one)
+            os._exit(0)
+        self.selector.unregister(connection)
+        pid = self.judges.pop(connection.fileno())
+        connection.close()
+        os.waitpid(pid, 0)
+
+    def let_go(self, keep: set[int]) -> None:
+        """In a fork: close every descriptor that is the server's."""
+        self.selector.close()
+        _close_all_but(keep | {0, 1, 2})
+
+
+def _ending(status: int) -> dict[str, int]:
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return {"status": 0, "signal": -code}
+    return {"status": 0, "signal": code - 128} if code > 128 else {"status": code, "signal": 0}
+
+
+def _close_all_but(keep: set[int]) -> None:
+    lower = 0
+    for fd in [*sorted(keep), _HIGHEST_FD]:
+        if fd > lower:  # closerange(0, 0) closes everything
+            os.closerange(lower, fd)
+        lower = fd + 1
+
+
+# ---- a worker's first moments
+
+
+def _live(link: int, output: int, limits: jail.Limits, weakest: str, scratch: str) -> NoReturn:
+    """In the fork: become a guardian, and have the worker as its only child.
+
+    The guardian stays outside the namespaces. It waits for the worker, hands its ending on, and kills
+    it when told to; with the first process of a PID namespace the kernel kills all the others.
+    """
+    os.setsid()
+    jail.die_with_parent()
+    _arrange_descriptors(link, output)
+    refused = ""
+    try:
+        jail.unshare()
+        namespaces = True
+        jail.die_with_parent()  # new credentials had cleared it
+    except (OSError, AttributeError) as error:
+        namespaces, refused = False, f"namespaces: {error}"
+        scratch = tempfile.mkdtemp(dir=scratch)  # a private mount would have parted the workers
+    child = 0
+
+    def end(*_: object) -> None:
+        if child > 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            if not namespaces:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child, signal.SIGKILL)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, end)
+    try:
+        child = os.fork()
+    except OSError:
+        os._exit(1)
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _enter(namespaces, refused, limits, weakest, scratch)
+    _close_all_but(set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    _, status = os.waitpid(child, 0)
+    if not namespaces:
+        end()
+        shutil.rmtree(scratch, ignore_errors=True)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _arrange_descriptors(link: int, output: int) -> None:
+    """Leave four descriptors: nothing to read, the output twice, and the wire."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    high = [os.dup(fd) for fd in (nothing, output, output, link)]
+    for fd, source in enumerate(high):
+        os.dup2(source, fd, inheritable=False)
+    os.closerange(4, _HIGHEST_FD)
+
+
+def _enter(
+    namespaces: bool, refused: str, limits: jail.Limits, weakest: str, scratch: str
+) -> NoReturn:
+    """Close the jail behind this process, say which one it is, and serve."""
+    connection = socket.socket(fileno=3)
+    try:
+        jail.die_with_parent()
+        os.setsid()
+        if namespaces:
+            jail.private_scratch(scratch, limits)
+        os.chdir(scratch)
+        os.environ.clear()
+        os.environ.update(jail.environment(scratch))
+        tempfile.tempdir = None
+        jail.limit(limits)
+        isolation: jail.Isolation = "namespaces+landlock" if namespaces else "landlock"
+        try:
+            jail.landlock(scratch)
+        except OSError as error:
+            isolation, refused = "process", f"landlock: {error}"
+        if namespaces:
+            jail.drop_capabilities()
+        if jail.STRENGTHS.index(isolation) > jail.STRENGTHS.index(weakest):
+            raise jail.JailError(f"this machine gives only '{isolation}' ({refused})")
+        _plain_streams()
+        faulthandler.enable(2)
+        ready = {"isolation": isolation, "refused": refused}
+        connection.sendall(wire.frame(wire.encode(ready)))
+        worker.serve(connection)
+    except jail.JailError as error:
+        connection.sendall(wire.frame(wire.encode({"isolation": "", "refused": str(error)})))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+def _plain_streams() -> None:
+    """Fresh text streams on the worker's own descriptors; the server's were for another terminal."""
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
+    sys.stdin = open(0, closefd=False, **options)
+    sys.stdout = open(1, "w", closefd=False, **options)
+    sys.stderr = open(2, "w", closefd=False, buffering=1, **options)
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    sys.argv = [""]

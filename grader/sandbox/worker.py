@@ -1,0 +1,229 @@
+"""The worker: it holds a learner's code and carries out the judge's requests on it.
+
+A request is a small table: `op`, the object it concerns (a handle or none for the learner's module),
+a name, arguments. The answer is a value, handles for what is no data, or an exception described.
+The same `Room` serves in the judge's own process for `--debug` and for replaying known mistakes.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import itertools
+import linecache
+import marshal
+import os
+import random
+import socket
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from . import wire
+from .modules import Blocked, Finder, Source, installed
+
+MAX_ITEMS = 100_000
+MAX_TEXT = 4_000
+MAX_FRAMES = 12
+
+
+class Room:
+    """The learner's module and the objects made from it, and what may be done with them."""
+
+    def __init__(self, target: str, modules: Mapping[str, ModuleType], sources: Mapping[str, str]):
+        self.target = target
+        self.modules = modules
+        self.sources = sources  # path -> text, to show the learner's own lines
+        self.objects: dict[int, Any] = {}
+        self.request = 0
+        self.kept = itertools.count()
+
+    def answer(self, body: bytes) -> bytes:
+        """Carry out one encoded request and encode what came of it."""
+        request: dict[str, Any] = {}
+        try:
+            request = wire.decode(body, self.resolve)
+            self.request, self.kept = request["id"], itertools.count()
+            reply = {"id": self.request, "value": self.perform(request)}
+            return wire.encode(reply, self.keep)
+        except wire.WireError as error:
+            raised: dict[str, Any] = {"type": "WireError", "bases": [], "message": str(error)}
+            return wire.encode({"id": request.get("id", 0), "raised": raised})
+        except BaseException as error:
+            return wire.encode({"id": self.request, "raised": describe(error, self.sources)})
+
+    def perform(self, request: Mapping[str, Any]) -> Any:
+        op = request["op"]
+        on = request["on"] if request.get("on") is not None else self.modules[self.target]
+        name = request.get("name")
+        args, kwargs = request.get("args", ()), request.get("kwargs", {})
+        if op == "get":
+            return getattr(on, name)
+        if op == "call":
+            return (getattr(on, name) if name else on)(*args, **kwargs)
+        if op == "set":
+            return setattr(on, name, args[0])
+        if op == "item":
+            return on[args[0]]
+        if op == "put":
+            on[args[0]] = args[1]
+            return None
+        if op == "items":
+            return list(itertools.islice(iter(on), MAX_ITEMS))
+        if op == "length":
+            return len(on)
+        if op == "library":
+            return self.modules.get(name) or importlib.import_module(name)
+        if op == "probe":
+            return probe(marshal.loads(request["code"]))(self.modules[self.target], *args, **kwargs)
+        if op == "seed":
+            return seed(args[0])
+        raise wire.WireError(f"no such request: {op}")
+
+    def keep(self, value: Any) -> wire.Handle:
+        number = self.request * 65536 + next(self.kept)
+        self.objects[number] = value
+        kind = type(value)
+        module = "" if kind.__module__ in ("builtins", self.target) else f"{kind.__module__}."
+        return wire.Handle(number, f"{module}{kind.__qualname__}"[:200])
+
+    def resolve(self, handle: wire.Handle) -> Any:
+        return self.objects[handle.id]
+
+
+def probe(code: CodeType) -> FunctionType:
+    """Bring a suite's probe back to life: a function of the learner's module and plain arguments."""
+    import torch
+
+    namespace = {"__builtins__": builtins, "__name__": "probe", "torch": torch}
+    return FunctionType(code, namespace)
+
+
+def seed(number: int) -> None:
+    """Start every source of chance that a learner's code may draw from at the same place."""
+    random.seed(number)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(number)
+
+
+def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
+    """An exception as data: its type, its message, and those of its frames that are the learner's."""
+    frames = []
+    try:
+        summary = traceback.extract_tb(error.__traceback__)
+    except Exception:
+        summary = traceback.StackSummary()
+    for one in summary:
+        if one.filename in sources:
+            line = linecache.getline(one.filename, one.lineno or 0).strip()
+            frames.append([one.filename, one.lineno or 0, one.name[:200], line[:400]])
+    if isinstance(error, SyntaxError) and error.filename in sources and not frames:
+        frames.append([error.filename, error.lineno or 0, "", (error.text or "").strip()[:400]])
+        message = error.msg
+    else:
+        message = _text(error)
+    return {
+        "type": type(error).__name__[:200],
+        "bases": [base.__name__[:200] for base in type(error).__mro__[1:-1]][:20],
+        "message": message[:MAX_TEXT],
+        "frames": frames[-MAX_FRAMES:],
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(its message could not be made: {type(second).__name__})"
+
+
+def unwritten(text: str, blanks: Iterable[str]) -> list[str]:
+    """Those of the blanks whose body is still nothing but `raise NotImplementedError`.
+
+    Raises:
+        SyntaxError: the text is no Python.
+    """
+    found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found[node.name] = node
+        elif isinstance(node, ast.ClassDef):
+            for part in node.body:
+                if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found[f"{node.name}.{part.name}"] = part
+    return [name for name in blanks if name in found and _is_blank(found[name])]
+
+
+def _is_blank(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if len(body) != 1 or not isinstance(body[0], ast.Raise):
+        return False
+    raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+
+
+def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
+    """Load a submission as the judge ordered.
+
+    Args:
+        order: `modules` as [name, path, code] lists, `target`, `blanks`, `names`, `seed`.
+
+    Returns:
+        The room, or none when there is nothing to grade, and the reply: `state` is `loaded`,
+        `untouched` or `raised`; `unwritten` and `missing` name parts of the file.
+    """
+    sources = [Source(*entry) for entry in order["modules"]]
+    texts = {source.path: source.code for source in sources if isinstance(source.code, str)}
+    finder = Finder(sources)
+    target = order["target"]
+    try:
+        blank = unwritten(str(finder.sources[target].code), order["blanks"])
+        if order["blanks"] and blank == order["blanks"]:
+            return None, {"state": "untouched", "unwritten": blank, "missing": []}
+        seed(order["seed"])
+        sys.meta_path.insert(0, finder)
+        module = importlib.import_module(target)
+    except BaseException as error:
+        return None, {"state": "raised", "raised": describe(error, texts)}
+    missing = [name for name in order["names"] if not hasattr(module, name)]
+    modules = {name: sys.modules[name] for name in finder.sources if name in sys.modules}
+    return Room(target, modules, texts), {"state": "loaded", "unwritten": blank, "missing": missing}
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests until the judge hangs up. The jail is closed before this begins."""
+    room: Room | None = None
+    while (body := wire.receive(connection)) is not None:
+        if room is None:
+            room, reply = admit(wire.decode(body))
+            answer = wire.encode(reply)
+        else:
+            answer = room.answer(body)
+        _flush()
+        connection.sendall(wire.frame(answer))
+    os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # closed or replaced by the learner's code: then there is nothing to show
+            continue
+
+
+def local_room(sources: Iterable[Source], target: str, *, forbid: bool = True) -> Room:
+    """A room in this process, over modules of its own. For `--debug` and for trusted code."""
+    sources = list(sources)
+    finder = Finder(sources, forbid=forbid)
+    texts = {source.path: source.code for source in sources if isinstance(source.code, str)}
+    with installed(finder):
+        importlib.import_module(target)
+        modules = {name: sys.modules[name] for name in finder.sources if name in sys.modules}
+    return Room(target, modules, texts)
+
+
+__all__ = ["Blocked", "Room", "admit", "describe", "local_room", "probe", "serve", "unwritten"]
