@@ -27,7 +27,7 @@ def solution(exercise: Exercise, contents: Extract) -> str:
         ViewError: an import of the reference is left that no learner's file can replace.
     """
     return _file(
-        f"Section {exercise.section}: {exercise.title.en} (solution)",
+        f"Section {exercise.section}. {exercise.title.en} (solution)",
         f"Grade your own file with `happyllm-grade {exercise.id}`.",
         contents,
         contents.statements,
@@ -53,7 +53,7 @@ def stub(exercise: Exercise, contents: Extract) -> str:
     if problems:
         raise ViewError(problems)
     return _file(
-        f"Section {exercise.section}: {exercise.title.en}",
+        f"Section {exercise.section}. {exercise.title.en}",
         f"Fill in every `raise NotImplementedError`, then run `happyllm-grade {exercise.id}`.",
         contents,
         [blank(statement, exercise.blanks) for statement in contents.statements],
@@ -107,7 +107,13 @@ def _gap(before: cst.BaseStatement | None, now: cst.BaseStatement, blank_lines: 
 def _checked(text: str, contents: Extract) -> str:
     """Hand back the text, if it parses and imports nothing of the reference any more."""
     problems = []
-    for node in ast.walk(ast.parse(text, feature_version=(3, 11))):
+    try:
+        tree = ast.parse(text, feature_version=(3, 11))
+    except SyntaxError as error:
+        fix = "write it as Python 3.11 would"
+        line = (error.text or "").strip()
+        raise ViewError([f"{contents.files[0]}: {line}: {error.msg}; {fix}"]) from None
+    for node in ast.walk(tree):
         named = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for module in filter(is_ours, named):

@@ -217,6 +217,6 @@ class _Extraction:
                 meanings.setdefault(name, set()).add(f"{source.module}.{name}")
         for name, origins in sorted(meanings.items()):
             if len(origins) > 1:
-                file = self.exercise.objects[0].partition(":")[0]
+                file = next(iter(self.needs)).file
                 both = " and ".join(sorted(origins))
                 self.problem(file, name, f"means both {both} in {self.exercise.id}; rename one")

@@ -70,11 +70,12 @@ def _is_overload(function: cst.FunctionDef) -> bool:
 def _steps(body: cst.BaseSuite) -> list[str]:
     """The comment lines that begin with `# Step`, each with the comment lines that continue it."""
     code = "if True:" + cst.Module(body=()).code_for_node(body)
+    lines = code.splitlines()
     steps: list[str] = []
     end: tuple[int, int] | None = None  # where a line that continues the last step would stand
     for token in tokenize.generate_tokens(io.StringIO(code).readline):
         row, column = token.start
-        if token.type != tokenize.COMMENT or token.line[:column].strip():
+        if token.type != tokenize.COMMENT or lines[row - 1][:column].strip():
             continue
         if token.string.startswith(STEP) or (row, column) == end:
             steps.append(token.string)

@@ -274,7 +274,7 @@ def _wrong_values(
     worst = _index(difference)
     largest = float(difference[worst])
     wrong, count = int((difference > allowed).sum()), difference.numel()
-    ours, theirs = (show._number(x[worst].item()) for x in (expected, got))
+    ours, theirs = show.told_apart(expected[worst].item(), got[worst].item())
     place = f" at {list(worst)}" if worst else ""
     share = f"; {wrong} of {count} values are off" if count > 1 else ""
     share_zh = f"；共 {count} 个值，{wrong} 个有误" if count > 1 else ""

@@ -72,6 +72,16 @@ def arguments(asked: Asked) -> tuple[Argument, ...]:
     return tuple(Argument(name=name, value=tensor(what)) for name, what in tensors.items())
 
 
+def told_apart(one: Any, other: Any) -> tuple[str, str]:
+    """Two different numbers with as many digits as it takes to see the difference."""
+    texts = _number(one), _number(other)
+    digits = 5
+    while texts[0] == texts[1] and isinstance(one, float) and digits < 18:
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        digits += 1
+    return texts
+
+
 def _brief(what: Any) -> str:
     if isinstance(what, torch.Tensor):
         return f"{str(what.dtype).removeprefix('torch.')}{list(what.shape)}"

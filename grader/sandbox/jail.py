@@ -35,6 +35,7 @@ ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _READABLE = (
     *("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
     *("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/zero"),
+    *("/proc/cpuinfo", "/sys/devices/system/cpu"),  # torch asks for the processor's abilities
 )
 # What lies among the libraries and holds the answers.
 _HIDDEN = ("happyllm", "grader", "exercises", "solutions")

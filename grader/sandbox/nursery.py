@@ -176,12 +176,24 @@ def main() -> None:
     connection.set_inheritable(False)
     for name in sys.argv[3:]:
         importlib.import_module(name)
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)
-        torch.set_num_interop_threads(1)
+    if "torch" in sys.modules:
+        _warm_torch()
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
     _Server(connection, sys.argv[2]).run()
+
+
+def _warm_torch() -> None:
+    """Have torch do at once what it would do at a worker's first call; no gradient is taken."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    with torch.no_grad():
+        x = torch.ones(1, 2, 4, 8)
+        torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+        torch.nn.functional.silu(torch.nn.Linear(8, 8)(x).softmax(-1)).to(torch.float16).square()
+        (x.to(torch.bfloat16) @ x.to(torch.bfloat16).transpose(2, 3)).float().rsqrt()
 
 
 @dataclass

@@ -5,10 +5,11 @@ import torch
 
 from grader.judge import check
 from grader.judge.diagnosis import known_wrong
+from happyllm.llama import attention as reference
 from happyllm.llama.attention import repeat_kv
 
 
-@pytest.mark.parametrize(("n_kv_heads", "n_rep"), [(2, 3), (4, 2), (1, 8), (3, 1)])
+@pytest.mark.parametrize(("n_kv_heads", "n_rep"), [(2, 3), (4, 2), (1, 8)])
 def test_each_kv_head_serves_a_run_of_query_heads(student, n_kv_heads, n_rep):
     """Each key/value head stands n_rep times in a row, before the next one begins.
 
@@ -27,6 +28,44 @@ def test_with_one_repetition_the_heads_stay_as_they_are(student):
     check.equal(student.repeat_kv(x, 1), x)
 
 
+def test_the_dtype_is_that_of_the_input(student):
+    """Heads are copied, not computed: bfloat16 stays bfloat16, to the last bit.
+
+    头只是被复制，没有计算：bfloat16 仍是 bfloat16，一位不差。
+    """
+    x = torch.randn(1, 4, 2, 8).to(torch.bfloat16)
+    check.equal(student.repeat_kv(x, 2), repeat_kv(x, 2))
+
+
+def test_it_takes_keys_that_are_not_contiguous(student):
+    """Keys often come as a transposed view; their memory order must not matter.
+
+    键常常是转置得到的视图；内存顺序不应影响结果。
+    """
+
+    def on_a_transposed_view(m, x, n_rep):
+        return m.repeat_kv(x.transpose(1, 2), n_rep)
+
+    x = torch.randn(2, 3, 6, 4)
+    got = student.run(on_a_transposed_view, x, 2)
+    check.equal(got, on_a_transposed_view(reference, x, 2))
+
+
+def test_the_gradients_of_the_copies_add_up(student):
+    """Every copy sends its gradient back: a shared head learns from all its query heads.
+
+    每个副本都把梯度传回：共享的头向它服务的所有查询头学习。
+    """
+
+    def gradient(m, x, n_rep, weight):
+        x = x.clone().requires_grad_()
+        (m.repeat_kv(x, n_rep) * weight).sum().backward()
+        return x.grad
+
+    x, weight = torch.randn(2, 3, 2, 4), torch.randn(2, 3, 6, 4)
+    check.close(student.run(gradient, x, 3, weight), gradient(reference, x, 3, weight))
+
+
 @known_wrong(
     "repeat_kv",
     en="You tiled the heads [K1, K2, K1, K2]; each head must repeat in place [K1, K1, K2, K2].",
@@ -34,3 +73,50 @@ def test_with_one_repetition_the_heads_stay_as_they_are(student):
 )
 def tiled(x, n_rep):
     return x.repeat(1, 1, n_rep, 1)
+
+
+@known_wrong(
+    "repeat_kv",
+    en="You repeated the positions (dimension 1) in place of the heads (dimension 2).",
+    zh="你重复的是位置（第 1 维），应当重复头（第 2 维）。",
+)
+def repeated_positions(x, n_rep):
+    return x.repeat_interleave(n_rep, dim=1)
+
+
+@known_wrong(
+    "repeat_kv",
+    en="You repeated the numbers inside each head (the last dimension) in place of the heads.",
+    zh="你重复的是每个头内部的数（最后一维），应当重复头本身。",
+)
+def repeated_features(x, n_rep):
+    return x.repeat_interleave(n_rep, dim=-1)
+
+
+@known_wrong(
+    "repeat_kv",
+    en="You gave the heads back as they came; with n_rep > 1 each must appear n_rep times.",
+    zh="你原样返回了这些头；n_rep > 1 时每个头要出现 n_rep 次。",
+)
+def unchanged(x, n_rep):
+    return x
+
+
+@known_wrong(
+    "repeat_kv",
+    en="Your new axis is not next to the heads: expanding before the head axis and reshaping tiles "
+    "the heads. Put it right after them, x[:, :, :, None, :].",
+    zh="新的一维没有紧跟头维：在头维之前 expand 再 reshape 会变成平铺。应写 x[:, :, :, None, :]。",
+)
+def transposed_heads(x, n_rep):
+    B, T, K, d = x.shape
+    return x.transpose(1, 2)[:, :, :, None].expand(B, K, T, n_rep, d).reshape(B, T, K * n_rep, d)
+
+
+@known_wrong(
+    "repeat_kv",
+    en="The copies are cut off from the graph (detach, .data or no_grad): no gradient flows back.",
+    zh="副本与计算图断开了（detach、.data 或 no_grad）：梯度传不回去。",
+)
+def detached(x, n_rep):
+    return x.detach().repeat_interleave(n_rep, dim=2)

@@ -189,3 +189,12 @@ def test_half_precision_stays_and_is_near_float32(flash):
     got = attend(attention.bfloat16(), x.bfloat16())
     assert got.dtype == torch.bfloat16
     torch.testing.assert_close(got.float(), expected, rtol=0.05, atol=0.02)
+
+
+def test_the_explicit_softmax_of_half_precision_is_taken_in_float32():
+    attention, _ = make(flash=False)
+    q, k, v = torch.randn(3, 1, 6, 32, 8, dtype=torch.bfloat16).unbind(0)
+    mask = causal_mask(32, 32)
+    scores = (q @ k.transpose(2, 3)).float() / 8**0.5
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(-1).bfloat16()
+    assert torch.equal(attention.explicit_attention(q, k, v, mask), weights @ v)

@@ -53,6 +53,13 @@ def test_a_shape_that_does_not_fit_is_refused_and_not_broadcast(sizes):
         KVCache(2, 5, 3, 4).update(*kv(1, **sizes))
 
 
+@pytest.mark.parametrize("wrong", ["k", "v"])
+def test_keys_and_values_must_both_fit(wrong):
+    good, bad = kv(1)[0], kv(1, K=1)[0]
+    with pytest.raises(ValueError, match="must both be"):
+        KVCache(2, 5, 3, 4).update(*((bad, good) if wrong == "k" else (good, bad)))
+
+
 def test_keys_and_values_of_different_length_are_refused():
     with pytest.raises(ValueError, match="must both be"):
         KVCache(2, 5, 3, 4).update(kv(1)[0], kv(2)[1])

@@ -178,6 +178,26 @@ def test_what_the_padding_holds_does_not_matter():
     )
 
 
+def test_positions_count_from_the_first_real_token_of_each_row():
+    model = make()
+    tokens, mask = pad(ROWS, 8, "left")
+    freqs_cos, freqs_sin, _ = model.positions_and_mask(tokens, mask, None)
+    positions = torch.tensor([[0] * 6 + [1, 2], [0] * 8, [0] * 3 + [1, 2, 3, 4, 5]])
+    assert torch.equal(freqs_cos, model.freqs_cos[positions])
+    assert torch.equal(freqs_sin, model.freqs_sin[positions])
+
+
+def test_a_padded_query_sees_itself_and_no_other_padding():
+    tokens, attention_mask = pad([[7, 3]], 4, "left")
+    _, _, mask = make().positions_and_mask(tokens, attention_mask, None)
+    assert mask[0, 0].int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
+
+
+def test_a_mask_may_cover_as_many_tokens_as_the_model_can_take():
+    model, tokens = make(), draw(T=16)
+    torch.testing.assert_close(model(tokens, attention_mask=torch.ones(2, 16))[0], model(tokens)[0])
+
+
 def test_a_mask_of_ones_changes_nothing():
     model, tokens = make(), draw()
     torch.testing.assert_close(model(tokens, attention_mask=torch.ones(2, 7))[0], model(tokens)[0])
