@@ -1,0 +1,90 @@
+"""The command group. A first word that is no command is a target to grade."""
+
+from __future__ import annotations
+
+import locale
+import os
+from typing import Any
+
+import click
+
+from grader.catalogue import Language
+
+
+class Grade(click.Group):
+    """A group whose default command is `grade`: `happyllm-grade ch5` needs no verb."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.list_commands(ctx) and args[0] not in _GROUP_OPTIONS):
+            args = ["grade", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[TARGET]… [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        from . import authoring, grading, workspaces
+
+        commands = {
+            "grade": grading.grade,
+            "demo": grading.demo,
+            "list": workspaces.list_,
+            "init": workspaces.init,
+            "build": authoring.build,
+        }
+        return commands.get(name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["grade", "demo", "list", "init", "build"]
+
+
+_GROUP_OPTIONS = ("--help", "-h", "--version")
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        click.echo(f"happyllm-grade {metadata.version('happyllm')}")
+        ctx.exit()
+
+
+@click.group(cls=Grade, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
+)
+def command() -> None:
+    """Grade the exercises of Happy-LLM, and say which mistake it is.
+
+    TARGET is a chapter (ch5), an exercise (ch5/repeat_kv), a section (5.1.3.1) or a file
+    (ch5/repeat_kv.py). Without one, everything in the workspace is graded.
+
+    \b
+    happyllm-grade demo             see what it does
+    happyllm-grade init my-llm      make a workspace, then: cd my-llm
+    happyllm-grade ch5/repeat_kv    grade one exercise
+
+    Exit status: 0 all passed, 1 something did not, 2 a wrong command line or file, 3 a fault of
+    the grader itself.
+    """
+
+
+def language_option(function: Any) -> Any:
+    """`--lang`, else HAPPYLLM_LANG, else the locale."""
+    return click.option(
+        "--lang",
+        type=click.Choice(["en", "zh"]),
+        default=_language,
+        show_default="HAPPYLLM_LANG or the locale",
+        help="Language of the report.",
+    )(function)
+
+
+def _language() -> Language:
+    told = os.environ.get("HAPPYLLM_LANG", "")
+    if not told:
+        with_locale = ("LC_ALL", "LC_MESSAGES", "LANG")
+        told = next((os.environ[name] for name in with_locale if os.environ.get(name)), "")
+        told = told or (locale.getlocale()[0] or "")
+    return "zh" if told.lower().startswith("zh") else "en"

@@ -1,0 +1,201 @@
+"""`happyllm-grade [TARGET]…` and `happyllm-grade demo`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grader import catalogue, engine, shelf
+from grader.catalogue import Exercise, Language
+from grader.learning import workspace
+from grader.report import Graded, Report
+
+from .command import language_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEMO = Path(__file__).resolve().parents[1] / "demo"
+FORMATS = ("terminal", "plain", "json")
+
+
+@click.command()
+@click.argument("targets", nargs=-1, metavar="[TARGET]…")
+@click.option("--workspace", "folder", type=click.Path(path_type=Path), help="Where your files lie.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=None,
+    show_default="terminal, or plain where the output is no terminal",
+    help="How to show the report.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report to a file.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=3600),
+    help="Seconds for each exercise, in place of its own limit.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Draw the hidden inputs from this seed.")
+@click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
+@click.option("--debug", is_flag=True, help="Run the code in this process: breakpoint() works.")
+@language_option
+@click.pass_context
+def grade(
+    ctx: click.Context,
+    targets: tuple[str, ...],
+    folder: Path | None,
+    form: str | None,
+    output: Path | None,
+    timeout: float | None,
+    seed: int | None,
+    own: bool,
+    debug: bool,
+    lang: Language,
+) -> None:
+    """Grade exercises. This is what `happyllm-grade TARGET` does."""
+    known = catalogue.load()
+    place, exercises = workspace.aim(targets, known, folder)
+    policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug)
+    sources = place.sources(exercises)
+    ctx.exit(_run(exercises, sources, policy, form, output, lang).exit_code)
+
+
+@click.command()
+@language_option
+def demo(lang: Language) -> None:
+    """Grade three small answers: a right one, a wrong one, and a stub."""
+    known = catalogue.load()
+    exercises = [known[f"ch5/{name}"] for name in ("repeat_kv", "rms_norm", "mlp")]
+    sources = {e.file: shelf.stub(e) for e in exercises}
+    sources |= {f"ch5/{f.name}": f.read_text(encoding="utf-8") for f in DEMO.glob("*.py")}
+    _run(exercises, sources, engine.Policy(seed=1), None, None, lang)
+    click.echo()
+    for text in _HOW_TO_START[lang]:
+        click.echo(text)
+
+
+_HOW_TO_START = {
+    "en": (
+        "That was a right answer, a wrong one whose mistake has a name, and one not yet written.",
+        "Now yours:",
+        "  happyllm-grade init my-llm && cd my-llm",
+        "  open ch5/repeat_kv.py in your editor, then: happyllm-grade ch5/repeat_kv",
+    ),
+    "zh": (
+        "以上是一个正确答案、一个能说出错在哪里的错误答案，以及一个还没写的题目。",
+        "现在轮到你：",
+        "  happyllm-grade init my-llm && cd my-llm",
+        "  用编辑器打开 ch5/repeat_kv.py，写完后运行：happyllm-grade ch5/repeat_kv",
+    ),
+}
+
+
+def _run(
+    exercises: Sequence[Exercise],
+    sources: Mapping[str, str],
+    policy: engine.Policy,
+    form: str | None,
+    output: Path | None,
+    lang: Language,
+) -> Report:
+    form = form or ("terminal" if output is None and sys.stdout.isatty() else "plain")
+    if form == "terminal" and output is None:
+        return _show_live(exercises, sources, policy, lang)
+    report = engine.grade(exercises, sources, policy)
+    text = _as_text(report, form, lang)
+    if output is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        _write(output, text)
+    return report
+
+
+def _show_live(
+    exercises: Sequence[Exercise],
+    sources: Mapping[str, str],
+    policy: engine.Policy,
+    lang: Language,
+) -> Report:
+    """Show each exercise as soon as it is graded, and then the rest."""
+    from grader.render import terminal
+
+    console = _console()
+    width = max((len(exercise.id) for exercise in exercises), default=0)
+    left = [exercise.id for exercise in exercises]
+    if policy.debug:  # a spinner would be in the debugger's way
+        report = engine.grade(exercises, sources, policy)
+        console.print(terminal.render(report, lang))
+        return report
+    with console.status(left[0] if left else "", spinner="dots") as status:
+
+        def show(graded: Graded) -> None:
+            console.print(terminal.line(graded, lang, width))
+            left.remove(graded.id)
+            if left:
+                status.update(left[0])
+
+        report = engine.grade(exercises, sources, policy, on_graded=show)
+    for part in terminal.after(report, lang):
+        console.print(part)
+    return report
+
+
+def _console(**more: Any) -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, **more)
+
+
+def _as_text(report: Report, form: str, lang: Language) -> str:
+    if form == "json":
+        from grader.render import jsonform
+
+        return jsonform.render(report)
+    if form == "plain":
+        from grader.render import plain
+
+        return plain.render(report, lang)
+    from io import StringIO
+
+    from grader.render import terminal
+
+    text = StringIO()
+    _console(file=text, width=100).print(terminal.render(report, lang))
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a report whole or not at all.
+
+    Raises:
+        click.ClickException: it cannot be written there.
+    """
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+            path.write_text(text, encoding="utf-8")
+            return
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        problem = click.ClickException(f"--output {path}: cannot be written: {error.strerror}")
+        problem.exit_code = 2
+        raise problem from error

@@ -1,0 +1,1 @@
+"""The learner's wing: workspaces, and later progress, watching, hints and milestones."""

@@ -1,0 +1,175 @@
+"""A workspace: the folder in which a learner writes, `ch5/repeat_kv.py` and so on."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader import shelf
+from grader.catalogue import Catalogue, Exercise, UnknownTarget
+
+MAX_FILE_BYTES = 1 << 20
+_IGNORED = "__pycache__/\n*.py[cod]\n.venv/\n"
+
+
+class WorkspaceError(Exception):
+    """A workspace, or a file in it, cannot be used; the message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that holds chapter folders."""
+
+    root: Path
+
+    def sources(self, exercises: Iterable[Exercise]) -> dict[str, str]:
+        """The texts of every Python file in the chapters that these exercises touch.
+
+        A learner may put helpers of their own beside the exercises, so all of a chapter is read.
+
+        Raises:
+            WorkspaceError: a file cannot be read, is too large, or is no UTF-8.
+        """
+        chapters = {exercise.chapter for exercise in exercises}
+        chapters |= {required.split("/")[0] for e in exercises for required in e.requires}
+        files = {}
+        for chapter in sorted(chapters):
+            for path in sorted((self.root / chapter).glob("*.py")):
+                files[f"{chapter}/{path.name}"] = _read(path)
+        return files
+
+    def exercises(self, catalogue: Catalogue) -> tuple[Exercise, ...]:
+        """What there is to do here: the exercises of every chapter that has a folder."""
+        return tuple(e for e in catalogue if (self.root / e.chapter).is_dir())
+
+
+def find(start: Path, catalogue: Catalogue) -> Workspace:
+    """The workspace that a folder is, or lies in.
+
+    Raises:
+        WorkspaceError: neither it nor a folder above it holds a chapter.
+    """
+    if not start.exists():
+        raise WorkspaceError(f"{start}: there is no such folder; `happyllm-grade init {start}` makes it")
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if _is_workspace(folder, catalogue):
+            return Workspace(folder)
+    raise WorkspaceError(
+        f"{start} is no workspace, and lies in none: there is no folder "
+        f"{' or '.join(chapter.id for chapter in catalogue.chapters)} with exercises in it. "
+        "`happyllm-grade init DIR` makes a workspace; `--workspace DIR` names one."
+    )
+
+
+def _is_workspace(folder: Path, catalogue: Catalogue) -> bool:
+    return any((folder / exercise.file).is_file() for exercise in catalogue)
+
+
+def aim(
+    targets: Sequence[str], catalogue: Catalogue, workspace: Path | None
+) -> tuple[Workspace, tuple[Exercise, ...]]:
+    """Find what the targets of a command line mean: which workspace, which exercises in it.
+
+    Args:
+        targets: ids, chapters, sections, names, or paths of files and chapter folders.
+        catalogue: the exercises there are.
+        workspace: where the learner's files lie; else it is found from the paths, or from here.
+
+    Raises:
+        UnknownTarget: a target names nothing.
+        WorkspaceError: there is no workspace, or paths lie in two.
+    """
+    found: dict[str, Exercise] = {}
+    roots: dict[Path, str] = {}
+    for target in targets:
+        path = Path(target)
+        if path.suffix == ".py" or path.is_file():
+            exercise = _exercise_at(path, catalogue)
+            found[exercise.id] = exercise
+            roots[path.resolve().parents[1]] = target
+        else:
+            found |= {exercise.id: exercise for exercise in catalogue.find(target)}
+    if workspace is None and len(roots) > 1:
+        raise WorkspaceError(f"{' and '.join(roots.values())} lie in two workspaces; grade one at a time")
+    if workspace is not None:
+        place = find(workspace, catalogue)
+    elif roots:
+        place = Workspace(next(iter(roots)))
+    else:
+        place = find(Path(), catalogue)
+    chosen = tuple(e for e in catalogue if e.id in found) if targets else place.exercises(catalogue)
+    return place, chosen
+
+
+def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
+    resolved = path.resolve()
+    name = f"{resolved.parent.name}/{resolved.stem}"
+    if not path.exists():
+        raise WorkspaceError(f"{path}: there is no such file")
+    try:
+        return catalogue[name]
+    except UnknownTarget as unknown:
+        near = f" Did you mean {' or '.join(f'{n}.py' for n in unknown.near)}?" if unknown.near else ""
+        raise WorkspaceError(
+            f"{path} is no exercise: there is none called {name}.{near} "
+            "`happyllm-grade list` shows them all."
+        ) from None
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `create` did: files that it wrote, and files that it found and left alone."""
+
+    root: Path
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> Created:
+    """Put the stubs of some chapters, or of all, into a folder; what lies there is left alone.
+
+    Raises:
+        UnknownTarget: there is no such chapter.
+        WorkspaceError: the folder cannot be written.
+        ShelfError: a stub is missing from this installation.
+    """
+    wanted = tuple(chapters)
+    known = {chapter.id for chapter in catalogue.chapters}
+    for chapter in wanted:
+        if chapter not in known:
+            raise UnknownTarget(chapter, sorted(known))
+    texts = {e.file: shelf.stub(e) for e in catalogue if not wanted or e.chapter in wanted}
+    texts |= {".gitignore": _IGNORED}
+    written, kept = [], []
+    for name, text in texts.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            written.append(name)
+        except FileExistsError:
+            if not path.is_file():
+                raise WorkspaceError(f"{path.parent}: is in the way of a folder; move it") from None
+            kept.append(name)
+        except OSError as error:
+            raise WorkspaceError(f"{path}: cannot be written: {error.strerror}") from error
+    return Created(folder, tuple(written), tuple(kept))
+
+
+def _read(path: Path) -> str:
+    try:
+        if os.path.getsize(path) > MAX_FILE_BYTES:
+            raise WorkspaceError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; that is no exercise")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WorkspaceError(
+            f"{path}: byte {error.start} is no UTF-8; save the file in UTF-8 and grade again"
+        ) from None
+    except OSError as error:
+        raise WorkspaceError(f"{path}: cannot be read: {error.strerror}") from error
+    return re.sub(r"\r\n?", "\n", text)

@@ -1,0 +1,1 @@
+"""Pure functions of a Report: one module a format."""
