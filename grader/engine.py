@@ -50,7 +50,7 @@ class EngineFault(Exception):
 def grade(
     exercises: Sequence[Exercise],
     sources: Mapping[str, str],
-    policy: Policy = Policy(),  # noqa: B008  (frozen)
+    policy: Policy = Policy(),
     *,
     nursery: Nursery | None = None,
     on_graded: OnGraded | None = None,

@@ -16,7 +16,9 @@ def build(ctx: click.Context, check: bool) -> None:
 
     root = shelf.checkout()
     if root is None:
-        raise click.UsageError("build works in a checkout of the project's source; this is an install")
+        raise click.UsageError(
+            "build works in a checkout of the project's source; this is an install"
+        )
     known = catalogue.load()
     try:
         changes = views.stale(known, root) if check else views.write(known, root)

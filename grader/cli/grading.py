@@ -27,7 +27,9 @@ FORMATS = ("terminal", "plain", "json")
 
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
-@click.option("--workspace", "folder", type=click.Path(path_type=Path), help="Where your files lie.")
+@click.option(
+    "--workspace", "folder", type=click.Path(path_type=Path), help="Where your files lie."
+)
 @click.option(
     "--format",
     "form",
@@ -79,7 +81,7 @@ def demo(lang: Language) -> None:
     exercises = [known[f"ch5/{name}"] for name in ("repeat_kv", "rms_norm", "mlp")]
     sources = {e.file: shelf.stub(e) for e in exercises}
     sources |= {f"ch5/{f.name}": f.read_text(encoding="utf-8") for f in DEMO.glob("*.py")}
-    _run(exercises, sources, engine.Policy(seed=1), None, None, lang)
+    _run(exercises, sources, engine.Policy(seed=1), None, None, lang, lead_on=False)
     click.echo()
     for text in _HOW_TO_START[lang]:
         click.echo(text)
@@ -108,12 +110,14 @@ def _run(
     form: str | None,
     output: Path | None,
     lang: Language,
+    *,
+    lead_on: bool = True,
 ) -> Report:
     form = form or ("terminal" if output is None and sys.stdout.isatty() else "plain")
     if form == "terminal" and output is None:
-        return _show_live(exercises, sources, policy, lang)
+        return _show_live(exercises, sources, policy, lang, lead_on)
     report = engine.grade(exercises, sources, policy)
-    text = _as_text(report, form, lang)
+    text = _as_text(report, form, lang, lead_on)
     if output is None:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -127,6 +131,7 @@ def _show_live(
     sources: Mapping[str, str],
     policy: engine.Policy,
     lang: Language,
+    lead_on: bool,
 ) -> Report:
     """Show each exercise as soon as it is graded, and then the rest."""
     from grader.render import terminal
@@ -147,7 +152,7 @@ def _show_live(
                 status.update(left[0])
 
         report = engine.grade(exercises, sources, policy, on_graded=show)
-    for part in terminal.after(report, lang):
+    for part in terminal.after(report, lang, lead_on=lead_on):
         console.print(part)
     return report
 
@@ -158,7 +163,7 @@ def _console(**more: Any) -> Console:
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, **more)
 
 
-def _as_text(report: Report, form: str, lang: Language) -> str:
+def _as_text(report: Report, form: str, lang: Language, lead_on: bool) -> str:
     if form == "json":
         from grader.render import jsonform
 
@@ -166,7 +171,7 @@ def _as_text(report: Report, form: str, lang: Language) -> str:
     if form == "plain":
         from grader.render import plain
 
-        return plain.render(report, lang)
+        return plain.render(report, lang, lead_on=lead_on)
     from io import StringIO
 
     from grader.render import terminal

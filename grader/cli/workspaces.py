@@ -48,9 +48,7 @@ def _table(exercises: list[Exercise], lang: Language) -> None:
     for head, justify in zip(heads[lang], ("left", "left", "right", "left"), strict=True):
         table.add_column(head, justify=justify)  # type: ignore[arg-type]
     for exercise in exercises:
-        table.add_row(
-            exercise.id, exercise.section, str(exercise.points), exercise.title.in_(lang)
-        )
+        table.add_row(exercise.id, exercise.section, str(exercise.points), exercise.title.in_(lang))
     Console(highlight=False, markup=False, emoji=False).print(table)
 
 

@@ -256,9 +256,7 @@ def _wrong_type(got: Any, wanted: str, where: str, expected: Any) -> NoReturn:
     )
 
 
-def _wrong_shape(
-    got: torch.Tensor, wanted: tuple[int, ...], where: str, expected: Any
-) -> NoReturn:
+def _wrong_shape(got: torch.Tensor, wanted: tuple[int, ...], where: str, expected: Any) -> NoReturn:
     _fail(
         "shape",
         f"{_subject(where)} has shape {list(got.shape)}; {list(wanted)} is expected.",

@@ -116,12 +116,9 @@ def explains(room: Room, log: Sequence[Asked]) -> bool:
     with _own_chance():
         again = Student(LocalBackend(room), (), "")
         for asked in log:
-            code = {k: v for k, v in asked.kwargs.items() if k == "code"}
-            kwargs = {k: v for k, v in asked.kwargs.items() if k != "code"}
+            what = (asked.op, asked.on, asked.name, asked.args, asked.kwargs)
             try:
-                answer = again._ask(
-                    *(asked.op, asked.on, asked.name, asked.args, kwargs), title=asked.title, **code
-                )
+                answer = again._ask(*what, title=asked.title, code=asked.code)
             except StudentFailure as failure:
                 answer = failure
             if not same(answer, asked.answer):
@@ -159,7 +156,9 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-8) or (one != one and other != other)
+        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-8) or (
+            one != one and other != other
+        )
     return type(one) is type(other) and bool(one == other)
 
 

@@ -341,15 +341,13 @@ class _Plugin:
         student = item.funcargs.get("student") if hasattr(item, "funcargs") else None
         log = student._log if isinstance(student, Student) else []
         if isinstance(error, CheckFailed):
-            return "failed", _with_call(error.failure, _about(log, error.got))
+            return "failed", self.with_call(error.failure, _about(log, error.got))
         if isinstance(error, StudentFailure):
             outcome, failure = _told(error, self.job.exercise, self.job, self.blank)
-            return outcome, _with_call(failure, log[-1] if log else None)
+            return outcome, self.with_call(failure, log[-1] if log else None)
         if isinstance(error, AssertionError):
             said = str(error) or "an assertion of the suite does not hold"
-            return "failed", _with_call(
-                Failure("claim", Text(said, said)), _about(log, None)
-            )
+            return "failed", self.with_call(Failure("claim", Text(said, said)), _about(log, None))
         if isinstance(student, Student) and self.reference_passes(item):
             asked = _about(log, None)
             came = show.value(asked.answer) if asked is not None else None
@@ -361,9 +359,17 @@ class _Plugin:
                 ),
                 got=came,
             )
-            return "failed", _with_call(failure, asked)
+            return "failed", self.with_call(failure, asked)
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         return "fault", _fault("".join(lines)[-3000:])
+
+    def with_call(self, failure: Failure, asked: Asked | None) -> Failure:
+        """The failure with the call that led to it."""
+        if asked is None or asked.op == "seed":
+            return failure
+        solution = self.job.solutions[-1].code
+        names = show.signatures(solution) if isinstance(solution, str) else {}
+        return replace(failure, call=show.call(asked), arguments=show.arguments(asked, names))
 
     def reference_passes(self, item: pytest.Function) -> bool:
         """Whether the suite's own test holds on the solution; if so, the answer was at fault."""
@@ -401,7 +407,9 @@ def claim(function: Callable[..., Any]) -> Text:
     start = is_zh.index(True) if True in is_zh else len(lines)
     spoken = " ".join(itertools.chain(filter(None, lines[:start])))
     fallback = function.__name__.removeprefix("test_").replace("_", " ")
-    return Text(en=spoken or fallback, zh="".join(filter(None, lines[start:])) or spoken or fallback)
+    return Text(
+        en=spoken or fallback, zh="".join(filter(None, lines[start:])) or spoken or fallback
+    )
 
 
 @contextmanager
@@ -447,12 +455,6 @@ def _about(log: list[Asked], got: Any) -> Asked | None:
             if answer is got or any(part is got for part in parts):
                 return asked
     return calls[-1] if calls else None
-
-
-def _with_call(failure: Failure, asked: Asked | None) -> Failure:
-    if asked is None or asked.op == "seed":
-        return failure
-    return replace(failure, call=show.call(asked), arguments=show.arguments(asked))
 
 
 def _brief(error: BaseException) -> str:

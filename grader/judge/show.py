@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from grader.report import Argument, Value
 
 from .student import Asked, Remote
 
-ROWS, COLUMNS = 6, 8
+ROWS, COLUMNS = 6, 6
+ARGUMENT_ROWS = 3
 MAX_TEXT = 400
 
 
@@ -29,7 +31,7 @@ def value(what: Any, focus: Sequence[int] | None = None) -> Value:
     return Value(text=_short(_plain(what)), type=kind)
 
 
-def tensor(what: torch.Tensor, focus: Sequence[int] | None = None) -> Value:
+def tensor(what: torch.Tensor, focus: Sequence[int] | None = None, rows: int = ROWS) -> Value:
     dtype = str(what.dtype).removeprefix("torch.")
     shape = tuple(what.shape)
     if what.ndim == 0 or what.numel() == 0:
@@ -41,35 +43,64 @@ def tensor(what: torch.Tensor, focus: Sequence[int] | None = None) -> Value:
     spans = [
         _window(at[axis - part.ndim], size, most)
         for axis, (size, most) in enumerate(
-            zip(part.shape, (ROWS, COLUMNS)[-part.ndim :], strict=True)
+            zip(part.shape, (rows, COLUMNS)[-part.ndim :], strict=True)
         )
     ]
     cut = part[tuple(slice(*span) for span in spans)]
-    rows = cut.tolist() if cut.ndim == 2 else [cut.tolist()]
+    lines = cut.tolist() if cut.ndim == 2 else [cut.tolist()]
     whole = not lead and all(
         (start, stop) == (0, size) for (start, stop), size in zip(spans, part.shape, strict=True)
     )
     corner = None
     if not whole:
         corner = f"[{', '.join([*map(str, lead), *(f'{a}:{b}' for a, b in spans)])}]"
-    return Value(text=_grid(rows), type="Tensor", shape=shape, dtype=dtype, corner=corner)
+    return Value(text=_grid(lines), type="Tensor", shape=shape, dtype=dtype, corner=corner)
 
 
 def call(asked: Asked) -> str:
     """A call as one would write it, `repeat_kv(float32[2, 5, 2, 8], 3)`."""
     parts = [_brief(argument) for argument in asked.args]
-    parts += [f"{k}={_brief(v)}" for k, v in asked.kwargs.items() if k != "code"]
-    if asked.op in ("call", "probe"):
+    parts += [f"{name}={_brief(what)}" for name, what in asked.kwargs.items()]
+    if asked.op == "call":
         return f"{asked.title}({', '.join(parts)})"
+    if asked.op == "probe":
+        named = [f"{name} = {part}" for name, part in zip(asked.parameters, parts, strict=False)]
+        return f"{asked.title}  ·  {', '.join(named)}" if named else asked.title
     return asked.title
 
 
-def arguments(asked: Asked) -> tuple[Argument, ...]:
-    """The arguments worth a look of their own: tensors, which a call names by shape only."""
-    given = {str(number): argument for number, argument in enumerate(asked.args, start=1)}
-    given |= {name: argument for name, argument in asked.kwargs.items() if name != "code"}
-    tensors = {k: v for k, v in given.items() if isinstance(v, torch.Tensor)}
-    return tuple(Argument(name=name, value=tensor(what)) for name, what in tensors.items())
+def arguments(asked: Asked, signatures: Mapping[str, Sequence[str]]) -> tuple[Argument, ...]:
+    """The arguments worth a look of their own: tensors, which a call names by shape only.
+
+    Args:
+        asked: the call.
+        signatures: names of parameters, by the title that a call has.
+    """
+    names = asked.parameters or signatures.get(asked.title, ())
+    given = {
+        names[place] if place < len(names) else str(place + 1): argument
+        for place, argument in enumerate(asked.args)
+    } | asked.kwargs
+    tensors = {name: what for name, what in given.items() if isinstance(what, torch.Tensor)}
+    return tuple(
+        Argument(name=name, value=tensor(what, rows=ARGUMENT_ROWS))
+        for name, what in tensors.items()
+    )
+
+
+def signatures(solution: str) -> dict[str, list[str]]:
+    """The names of the parameters of what a solution defines, by the title that a call of it has."""
+    found = {}
+    for node in ast.parse(solution).body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = [one.arg for one in node.args.args]
+        elif isinstance(node, ast.ClassDef):
+            methods = {f.name: f for f in node.body if isinstance(f, ast.FunctionDef)}
+            for name, method in methods.items():
+                made = f"{node.name}(…)"
+                title = {"__init__": node.name, "forward": made}.get(name, f"{made}.{name}")
+                found[title] = [one.arg for one in method.args.args[1:]]
+    return found
 
 
 def told_apart(one: Any, other: Any) -> tuple[str, str]:
@@ -116,12 +147,27 @@ def _window(at: int, size: int, most: int) -> tuple[int, int]:
 
 
 def _grid(rows: list[list[Any]]) -> str:
-    cells = [[_number(x) for x in row] for row in rows]
+    write = _writer([x for row in rows for x in row])
+    cells = [[write(x) for x in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         for row in cells
     )
+
+
+def _writer(numbers: Sequence[Any]) -> Callable[[Any], str]:
+    """One way to write all the numbers of a tensor, so that they can be compared by eye."""
+    sizes = [abs(x) for x in numbers if isinstance(x, float) and math.isfinite(x) and x]
+    if not sizes or len(sizes) < sum(isinstance(x, float) for x in numbers) / 4:
+        return _number
+    largest = max(sizes)
+    if all(x.is_integer() for x in sizes) and largest < 1e6:
+        return _number
+    if not 1e-3 <= largest < 1e5:
+        return lambda x: f"{x:.1e}" if isinstance(x, float) else str(x)
+    decimals = max(1, 3 - math.floor(math.log10(largest)))
+    return lambda x: f"{x:.{decimals}f}" if isinstance(x, float) else _number(x)
 
 
 def _number(x: Any) -> str:

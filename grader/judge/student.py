@@ -7,6 +7,7 @@ known mistake can be put to the same questions.
 from __future__ import annotations
 
 import dis
+import inspect
 import marshal
 import os
 import selectors
@@ -138,7 +139,9 @@ class WorkerBackend:
         except StudentFailure as failure:  # no line of anybody's code has run yet
             self.close()
             said = output.text()
-            raise NurseryError(f"a worker ended before it was ready ({failure})\n{said}") from failure
+            raise NurseryError(
+                f"a worker ended before it was ready ({failure})\n{said}"
+            ) from failure
         self.isolation: str = ready["isolation"]
         self.refused: str = ready["refused"]
 
@@ -239,6 +242,8 @@ class Asked:
     kwargs: dict[str, Any]
     answer: Any
     title: str = ""
+    parameters: tuple[str, ...] = ()
+    code: bytes | None = None
 
 
 class Student:
@@ -264,9 +269,13 @@ class Student:
 
         A probe is one plain function: it closes over nothing, asserts nothing, and uses no global but
         `torch`. The same probe runs on the reference in the judge, so both answers are comparable.
+        Its docstring is what a learner sees of it: the calls that it makes, `RMSNorm(dim, eps)(x)`.
         """
         code = portable(probe)
-        return self._ask("probe", None, None, args, kwargs, title=probe.__name__, code=code)
+        title = (probe.__doc__ or probe.__name__).strip()
+        names = tuple(inspect.signature(probe).parameters)[1:]
+        more = {"code": code, "parameters": names}
+        return self._ask("probe", None, None, args, kwargs, title=title, **more)
 
     def lib(self, name: str) -> Any:
         """A module in the room: a library (`torch.nn`) or a required exercise (`ch5.config`)."""
@@ -285,12 +294,13 @@ class Student:
         kwargs: dict[str, Any] | None = None,
         *,
         title: str,
-        **more: Any,
+        code: bytes | None = None,
+        parameters: tuple[str, ...] = (),
     ) -> Any:
         self._requests += 1
         number = self._requests
         request = {"id": number, "op": op, "on": on, "name": name, "args": args}
-        body = wire.encode(request | {"kwargs": kwargs or {}} | more, _handle_of)
+        body = wire.encode(request | {"kwargs": kwargs or {}, "code": code}, _handle_of)
         made = f"{title}(…)" if op == "call" else title
         try:
             reply = wire.decode(self._backend.ask(body), lambda handle: Remote(self, handle, made))
@@ -299,7 +309,7 @@ class Student:
             answer = BadAnswer(str(error))
         except StudentFailure as failure:
             answer = failure
-        entry = Asked(op, on, name, args, {**(kwargs or {}), **more}, answer, title)
+        entry = Asked(op, on, name, args, kwargs or {}, answer, title, parameters, code)
         self._log.append(entry)
         if isinstance(answer, StudentFailure):
             raise answer
@@ -395,7 +405,9 @@ def portable(probe: FunctionType) -> bytes:
         TypeError: it reaches outside itself.
     """
     code = probe.__code__
-    loads = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    loads = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     builtins = __builtins__ if isinstance(__builtins__, dict) else vars(__builtins__)
     outside = {name for name in loads if name not in PROBE_NAMES and name not in builtins}
     if code.co_freevars or outside or probe.__defaults__:

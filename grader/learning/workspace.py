@@ -53,7 +53,9 @@ def find(start: Path, catalogue: Catalogue) -> Workspace:
         WorkspaceError: neither it nor a folder above it holds a chapter.
     """
     if not start.exists():
-        raise WorkspaceError(f"{start}: there is no such folder; `happyllm-grade init {start}` makes it")
+        raise WorkspaceError(
+            f"{start}: there is no such folder; `happyllm-grade init {start}` makes it"
+        )
     here = start.resolve()
     for folder in (here, *here.parents):
         if _is_workspace(folder, catalogue):
@@ -94,7 +96,9 @@ def aim(
         else:
             found |= {exercise.id: exercise for exercise in catalogue.find(target)}
     if workspace is None and len(roots) > 1:
-        raise WorkspaceError(f"{' and '.join(roots.values())} lie in two workspaces; grade one at a time")
+        raise WorkspaceError(
+            f"{' and '.join(roots.values())} lie in two workspaces; grade one at a time"
+        )
     if workspace is not None:
         place = find(workspace, catalogue)
     elif roots:
@@ -113,7 +117,9 @@ def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
     try:
         return catalogue[name]
     except UnknownTarget as unknown:
-        near = f" Did you mean {' or '.join(f'{n}.py' for n in unknown.near)}?" if unknown.near else ""
+        near = (
+            f" Did you mean {' or '.join(f'{n}.py' for n in unknown.near)}?" if unknown.near else ""
+        )
         raise WorkspaceError(
             f"{path} is no exercise: there is none called {name}.{near} "
             "`happyllm-grade list` shows them all."
@@ -164,7 +170,9 @@ def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> 
 def _read(path: Path) -> str:
     try:
         if os.path.getsize(path) > MAX_FILE_BYTES:
-            raise WorkspaceError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; that is no exercise")
+            raise WorkspaceError(
+                f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; that is no exercise"
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise WorkspaceError(

@@ -10,11 +10,11 @@ from grader.report import Failure, Graded, Report, Value
 from .words import OUTCOME, PLAIN_MARK, clean, one_line, say
 
 
-def render(report: Report, language: Language = "en") -> str:
-    return "\n".join(_lines(report, language)) + "\n"
+def render(report: Report, language: Language = "en", *, lead_on: bool = True) -> str:
+    return "\n".join(_lines(report, language, lead_on)) + "\n"
 
 
-def _lines(report: Report, language: Language) -> Iterator[str]:
+def _lines(report: Report, language: Language, lead_on: bool) -> Iterator[str]:
     for graded in report.exercises:
         yield from _exercise(graded, language)
     passed = sum(graded.outcome == "passed" for graded in report.exercises)
@@ -22,7 +22,7 @@ def _lines(report: Report, language: Language) -> Iterator[str]:
     yield say("solved", language, n=passed, of=len(report.exercises))
     yield say("points", language, n=report.points, of=report.points_possible)
     yield f"{say('seed', language, seed=report.seed)}, {report.isolation}"
-    if report.next:
+    if report.next and lead_on:
         yield f"{say('next', language)}: happyllm-grade {report.next}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rich.cells import cell_len
@@ -75,14 +76,18 @@ def detail(graded: Graded, language: Language) -> RenderableType:
         parts.append(Text(say("stands_on", language, names=names), style="dim"))
     foot = f"{graded.file} · {say('reread', language, section=graded.section)}"
     parts.append(Text(foot, style="dim"))
-    title = Text(f" {graded.id} ", style=f"bold {STYLE[graded.outcome]}")
+    title = Text(graded.id, style=f"bold {STYLE[graded.outcome]}")
     return Panel(
-        Group(*parts), title=title, title_align="left", border_style=STYLE[graded.outcome], padding=(1, 2)
+        Group(*parts),
+        title=title,
+        title_align="left",
+        border_style=STYLE[graded.outcome],
+        padding=(1, 2),
     )
 
 
-def summary(report: Report, language: Language) -> RenderableType:
-    """Points, how it was graded, and the one next step."""
+def summary(report: Report, language: Language, *, lead_on: bool = True) -> RenderableType:
+    """Points, how it was graded, and the one next step, unless somebody else says it."""
     passed = sum(graded.outcome == "passed" for graded in report.exercises)
     count = len(report.exercises)
     head = Text()
@@ -94,6 +99,8 @@ def summary(report: Report, language: Language) -> RenderableType:
         parts.append(Text(say("no_isolation", language), style="yellow"))
     if report.next is None:
         parts.append(Text(say("all_done", language), style="bold green"))
+    elif not lead_on:
+        pass
     elif count > 1:
         following = next(graded for graded in report.exercises if graded.id == report.next)
         step = Text(f"{say('next', language)}: ", style="bold")
@@ -136,7 +143,7 @@ def render(report: Report, language: Language) -> RenderableType:
     return Group(*parts, *after(report, language))
 
 
-def after(report: Report, language: Language) -> Iterable[RenderableType]:
+def after(report: Report, language: Language, *, lead_on: bool = True) -> Iterable[RenderableType]:
     """What follows the lines of the exercises."""
     first = explained(report)
     if first is not None:
@@ -146,24 +153,26 @@ def after(report: Report, language: Language) -> Iterable[RenderableType]:
         if rest is not None:
             yield Padding(rest, (0, 1))
     yield Text("")
-    yield summary(report, language)
+    yield summary(report, language, lead_on=lead_on)
 
 
 # ---- parts of a detail
 
 
 def _tests(graded: Graded, language: Language) -> RenderableType:
+    """How many tests passed, and what those claim that did not."""
+    passed = sum(test.outcome == "passed" for test in graded.tests)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column()
+    count = say("tests_passed", language, n=passed, of=len(graded.tests))
+    grid.add_row("", Text(count, style="dim"))
     shown: dict[str, Outcome] = {}
-    for test in graded.tests:  # the cases of one claim are one line; a failed case marks it
-        said = test.claim.in_(language)
-        if shown.get(said, "passed") == "passed":
-            shown[said] = test.outcome
+    for test in graded.tests:  # the cases of one claim are one line
+        if test.outcome != "passed":
+            shown.setdefault(test.claim.in_(language), test.outcome)
     for said, outcome in shown.items():
-        style = STYLE[outcome]
-        grid.add_row(Text(MARK[outcome], style=style), Text(said, style="" if outcome != "passed" else "dim"))
+        grid.add_row(Text(MARK[outcome], style=STYLE[outcome]), Text(said))
     return grid
 
 
@@ -210,7 +219,7 @@ class _side_by_side:
             ("got", got, expected, "red"),
         ):
             if value is not None:
-                block = _block(say(key, language), value, other, style)
+                block = _block(say(key, language), value, other, style, failure.worst)
                 self.blocks.append(block)
                 self.width += _width(value, say(key, language))
 
@@ -233,30 +242,57 @@ def _head(name: str, value: Value) -> str:
 
 
 def _width(value: Value, name: str) -> int:
-    lines = [*clean(value.text).splitlines(), _head(name, value), value.corner or ""]
+    head = f"{_head(name, value)} {value.corner or ''}"
+    lines = [*clean(value.text).splitlines(), head]
     return max(cell_len(one) for one in lines)
 
 
-def _block(name: str, value: Value, other: Value | None, style: str) -> RenderableType:
-    """A value under its name; the cells that differ from the other value stand out."""
-    parts = [Text(_head(name, value), style=style)]
+def _block(
+    name: str,
+    value: Value,
+    other: Value | None,
+    style: str,
+    worst: tuple[int, ...] | None = None,
+) -> RenderableType:
+    """A value under its name; cells that differ from the other's stand out, the worst most of all."""
+    head = Text(_head(name, value), style=style)
     if value.corner:
-        parts.append(Text(value.corner, style="dim"))
+        head.append(f" {value.corner}", style="dim")
+    parts: list[RenderableType] = [head]
     lines = clean(value.text).splitlines() or [""]
     lines_other = clean(other.text).splitlines() if other is not None else []
-    comparable = other is not None and value.shape == other.shape and value.corner == other.corner
+    comparable = (
+        other is not None
+        and value.shape == other.shape is not None
+        and value.corner == other.corner
+        and len(lines) == len(lines_other)
+    )
+    place = _place(value, worst)
     for row, text in enumerate(lines):
         shown = Text(text, no_wrap=True, overflow="ellipsis")
-        if comparable and value.shape is not None and row < len(lines_other):
-            cells, cells_other = text.split(), lines_other[row].split()
-            at = 0
-            for cell, cell_other in zip(cells, cells_other, strict=False):
+        if comparable:
+            cells, cells_other, at = text.split(), lines_other[row].split(), 0
+            for column, (cell, cell_other) in enumerate(zip(cells, cells_other, strict=False)):
                 start = text.index(cell, at)
                 at = start + len(cell)
-                if cell != cell_other:
+                if (row, column) == place:
+                    shown.stylize(f"bold reverse {style}", start, at)
+                elif cell != cell_other:
                     shown.stylize(f"bold {style}", start, at)
         parts.append(shown)
     return Group(*parts)
+
+
+def _place(value: Value, worst: tuple[int, ...] | None) -> tuple[int, int] | None:
+    """The row and column of the text in which an index of the tensor stands."""
+    if not worst:
+        return None
+    starts = [0, 0]
+    if value.corner:
+        spans = re.findall(r"(\d+):\d+", value.corner)
+        starts = [0, 0, *map(int, spans)][-2:]
+    row, column = ((0,) + worst)[-2:]
+    return row - starts[0], column - starts[1]
 
 
 def _bar(report: Report) -> RenderableType:

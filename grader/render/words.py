@@ -44,7 +44,9 @@ SAID = {
     "expected": Text("expected", "应为"),
     "got": Text("got", "得到"),
     "input": Text("argument", "参数"),
-    "worst": Text("largest difference {difference} at {index}", "最大误差 {difference}，在 {index}"),
+    "worst": Text(
+        "largest difference {difference} at {index}", "最大误差 {difference}，在 {index}"
+    ),
     "allowed": Text("rounding explains {tolerance}", "舍入误差至多 {tolerance}"),
     "printed": Text("your code printed", "你的代码打印了"),
     "dropped": Text("… and {n} bytes more, not kept", "……另有 {n} 字节未保留"),

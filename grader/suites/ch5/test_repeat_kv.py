@@ -44,6 +44,7 @@ def test_it_takes_keys_that_are_not_contiguous(student):
     """
 
     def on_a_transposed_view(m, x, n_rep):
+        """repeat_kv(x.transpose(1, 2), n_rep)"""
         return m.repeat_kv(x.transpose(1, 2), n_rep)
 
     x = torch.randn(2, 3, 6, 4)
@@ -58,6 +59,7 @@ def test_the_gradients_of_the_copies_add_up(student):
     """
 
     def gradient(m, x, n_rep, weight):
+        """The gradient of (repeat_kv(x, n_rep) * weight).sum() for x"""
         x = x.clone().requires_grad_()
         (m.repeat_kv(x, n_rep) * weight).sum().backward()
         return x.grad

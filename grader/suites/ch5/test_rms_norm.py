@@ -10,6 +10,7 @@ from happyllm.llama.norm import RMSNorm
 
 
 def normalized(m, dim, eps, weight, x):
+    """RMSNorm(dim, eps)(x)"""
     norm = m.RMSNorm(dim, eps)
     norm.load_state_dict({"weight": weight})
     return norm(x).detach()
@@ -21,8 +22,8 @@ def test_every_vector_is_divided_by_its_root_mean_square(student):
     最后一维的每个向量都除以其平方均值的平方根。
     """
     x, weight = 3 * torch.randn(2, 5, 16) + 1, torch.ones(16)
-    got = student.run(normalized, 16, 1e-5, weight, x)
-    check.close(got, normalized(reference, 16, 1e-5, weight, x))
+    got = student.run(normalized, 16, 1e-8, weight, x)
+    check.close(got, normalized(reference, 16, 1e-8, weight, x))
 
 
 def test_the_weight_scales_each_coordinate_after_the_division(student):
@@ -31,8 +32,8 @@ def test_the_weight_scales_each_coordinate_after_the_division(student):
     可学习的权重逐坐标缩放归一化后的向量。
     """
     x, weight = torch.randn(3, 4, 8), torch.randn(8)
-    got = student.run(normalized, 8, 1e-5, weight, x)
-    check.close(got, normalized(reference, 8, 1e-5, weight, x))
+    got = student.run(normalized, 8, 1e-8, weight, x)
+    check.close(got, normalized(reference, 8, 1e-8, weight, x))
 
 
 def test_the_weight_is_a_parameter_of_ones(student):
@@ -42,6 +43,7 @@ def test_the_weight_is_a_parameter_of_ones(student):
     """
 
     def parameters(m, dim):
+        """dict(RMSNorm(dim).named_parameters())"""
         return {name: value.detach() for name, value in m.RMSNorm(dim).named_parameters()}
 
     check.equal(student.run(parameters, 12), {"weight": torch.ones(12)})
@@ -74,11 +76,12 @@ def test_half_precision_is_normalized_in_float32(student):
     x, weight = (300 * torch.randn(4, 64)).to(torch.float16), torch.ones(64).to(torch.float16)
 
     def in_half(m, dim, eps, weight, x):
+        """RMSNorm(dim, eps).to(float16)(x)"""
         norm = m.RMSNorm(dim, eps).to(torch.float16)
         norm.load_state_dict({"weight": weight})
         return norm(x).detach()
 
-    got = student.run(in_half, 64, 1e-5, weight, x)
+    got = student.run(in_half, 64, 1e-8, weight, x)
     check.close(got, in_half(reference, 64, 1e-5, weight, x), terms=1)
 
 
@@ -89,6 +92,7 @@ def test_gradients_reach_the_input_and_the_weight(student):
     """
 
     def gradients(m, dim, x, weight, along):
+        """The gradients of (RMSNorm(dim)(x) * along).sum() for x and the weight"""
         norm = m.RMSNorm(dim)
         norm.load_state_dict({"weight": weight})
         x = x.clone().requires_grad_()
