@@ -23,9 +23,7 @@ def build(ctx: click.Context, check: bool) -> None:
     try:
         changes = views.stale(known, root) if check else views.write(known, root)
     except views.ViewError as error:
-        problem = click.ClickException(str(error))
-        problem.exit_code = 2
-        raise problem from error
+        raise click.UsageError(str(error)) from error
     for change in changes:
         click.echo(f"{change.path}: {change.reason}")
     if check and changes:

@@ -55,7 +55,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
 )
 def command() -> None:
-    """Grade the exercises of Happy-LLM, and say which mistake it is.
+    r"""Grade the exercises of Happy-LLM, and say which mistake it is.
 
     TARGET is a chapter (ch5), an exercise (ch5/repeat_kv), a section (5.1.3.1) or a file
     (ch5/repeat_kv.py). Without one, everything in the workspace is graded.

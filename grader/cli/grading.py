@@ -201,6 +201,4 @@ def _write(path: Path, text: str) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        problem = click.ClickException(f"--output {path}: cannot be written: {error.strerror}")
-        problem.exit_code = 2
-        raise problem from error
+        raise click.UsageError(f"--output {path}: cannot be written: {error.strerror}") from error

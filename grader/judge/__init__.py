@@ -1,1 +1,1 @@
-"""The trusted side: it runs the hidden suites and compares what comes back; student code never runs here."""
+"""The trusted side: it runs the hidden suites and compares; no learner's code runs here."""

@@ -1,8 +1,8 @@
-"""Comparisons for suites: is it the right kind, shape, dtype, finite, and then, are the values right?
+"""Comparisons for suites: the right kind, shape, dtype, finite, and then, the right values?
 
 The first difference found is the one told, in this order, because a wrong shape makes any talk of
-values idle. Tolerances follow from the arithmetic: `terms` roundings of the dtype's precision, on the
-scale of the expected values. The source text of an answer is never looked at.
+values idle. Tolerances follow from the arithmetic: `terms` roundings in the precision of the dtype,
+on the scale of the expected values. The source text of an answer is never looked at.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def close(
         got: what the learner's code answered.
         expected: what the reference answers.
         terms: how many rounded operations, one after another, lead to a value: the length of a dot
-            product, say. Their errors add up like a random walk, so the tolerance grows with the root.
-        scale: the size of the numbers that were rounded on the way, where the result is smaller than
-            they are; the largest expected value when not given.
+            product, say. Their errors add up like a random walk: the tolerance grows with the root.
+        scale: the size of the numbers that were rounded on the way, where the result is smaller
+            than they are; the largest expected value when not given.
         dtype: the precision of the arithmetic, where it is coarser than the result's dtype.
     """
 
@@ -152,10 +152,11 @@ def _compare(
     elif type(got) is not type(expected):
         _wrong_type(got, type(expected).__name__, where, expected)
     elif got != expected:
+        theirs, ours = show.value(got).text, show.value(expected).text
         _fail(
             "values",
-            f"{_subject(where)} is {show.value(got).text}; {show.value(expected).text} is expected.",
-            f"{_subject_zh(where)}是 {show.value(got).text}，应为 {show.value(expected).text}。",
+            f"{_subject(where)} is {theirs}; {ours} is expected.",
+            f"{_subject_zh(where)}是 {theirs}，应为 {ours}。",
             got=got,
             expected=expected,
         )
@@ -274,12 +275,13 @@ def _wrong_values(
     wrong, count = int((difference > allowed).sum()), difference.numel()
     ours, theirs = show.told_apart(expected[worst].item(), got[worst].item())
     place = f" at {list(worst)}" if worst else ""
+    place_zh = f"在 {list(worst)} 处" if worst else ""
     share = f"; {wrong} of {count} values are off" if count > 1 else ""
     share_zh = f"；共 {count} 个值，{wrong} 个有误" if count > 1 else ""
     _fail(
         "values",
         f"{_subject(where)} is {theirs}{place}, where {ours} is expected{share}.",
-        f"{_subject_zh(where)}{place and f'在 {list(worst)} 处'}是 {theirs}，应为 {ours}{share_zh}。",
+        f"{_subject_zh(where)}{place_zh}是 {theirs}，应为 {ours}{share_zh}。",
         got=got,
         expected=expected,
         worst=worst,

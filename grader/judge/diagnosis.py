@@ -1,4 +1,4 @@
-"""Naming the mistake: the known wrong answer that says the same as the learner's code, every time."""
+"""Naming the mistake: the known wrong answer that always says what the learner's code says."""
 
 from __future__ import annotations
 

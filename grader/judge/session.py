@@ -1,7 +1,7 @@
 """One exercise, graded: its hidden suite is run by pytest against the learner's code in the room.
 
-pytest runs here with this plugin and no other, no configuration of anybody's, and no conftest. Every
-test must leave a record; what has none is a fault of the grader, never a zero and never a pass.
+pytest runs here with this plugin and no other, no configuration of anybody's, and no conftest.
+Every test must leave a record; what has none is a fault of the grader, never a zero or a pass.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Job:
 
     Attributes:
         files: every file of the submission, by its path in the workspace.
-        solutions: the solutions of this exercise and of all that it requires, in order, its own last.
+        solutions: those of all that this exercise requires, in order, and its own last.
         own: the learner's own requirements are used, not the solutions.
         seed: the hidden inputs are drawn from it.
     """
@@ -114,7 +114,7 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
 
 
 def grade_in_process(job: Job) -> Graded:
-    """Grade in this very process, for `--debug`: breakpoints and prints work, nothing is held back."""
+    """Grade in this very process, for `--debug`: breakpoints work, and nothing is held back."""
     started = time.monotonic()
     graded = _grade(job, _LocalSeat(job))
     return replace(graded, duration_s=round(time.monotonic() - started, 4))
@@ -540,7 +540,7 @@ def _no_file(exercise: Exercise) -> Failure:
     return Failure(
         "missing",
         Text(
-            en=f"{exercise.file} is not in the workspace; `happyllm-grade init .` puts the stub back.",
+            en=f"{exercise.file} is not in the workspace; `happyllm-grade init .` puts it back.",
             zh=f"工作区里没有 {exercise.file}；`happyllm-grade init .` 会放回题目文件。",
         ),
     )

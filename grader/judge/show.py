@@ -89,7 +89,7 @@ def arguments(asked: Asked, signatures: Mapping[str, Sequence[str]]) -> tuple[Ar
 
 
 def signatures(solution: str) -> dict[str, list[str]]:
-    """The names of the parameters of what a solution defines, by the title that a call of it has."""
+    """The names of the parameters of what a solution defines, by the title of a call of it."""
     found = {}
     for node in ast.parse(solution).body:
         if isinstance(node, ast.FunctionDef):

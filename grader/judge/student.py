@@ -113,7 +113,7 @@ class Output:
 
 
 class WorkerBackend:
-    """A jailed worker. It has `time_s` seconds for all that it is asked, and is killed after them."""
+    """A jailed worker. It has `time_s` seconds for all that it is asked, and is killed then."""
 
     def __init__(
         self, lease: Lease, limits: Limits, weakest: Isolation, time_s: float, output: Output
@@ -267,15 +267,16 @@ class Student:
     def run(self, probe: FunctionType, *args: Any, **kwargs: Any) -> Any:
         """Run a probe of the suite in the room: `probe(module, *args)`, where torch is at hand.
 
-        A probe is one plain function: it closes over nothing, asserts nothing, and uses no global but
-        `torch`. The same probe runs on the reference in the judge, so both answers are comparable.
-        Its docstring is what a learner sees of it: the calls that it makes, `RMSNorm(dim, eps)(x)`.
+        A probe is one plain function: it closes over nothing, asserts nothing, and uses no global
+        but `torch`. The same probe runs on the reference in the judge, for what is expected. Its
+        docstring is what a learner sees of it: the calls that it makes, `RMSNorm(dim, eps)(x)`.
         """
         code = portable(probe)
         title = (probe.__doc__ or probe.__name__).strip()
         names = tuple(inspect.signature(probe).parameters)[1:]
-        more = {"code": code, "parameters": names}
-        return self._ask("probe", None, None, args, kwargs, title=title, **more)
+        return self._ask(
+            "probe", None, None, args, kwargs, title=title, code=code, parameters=names
+        )
 
     def lib(self, name: str) -> Any:
         """A module in the room: a library (`torch.nn`) or a required exercise (`ch5.config`)."""

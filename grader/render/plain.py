@@ -1,4 +1,4 @@
-"""The report as plain lines: for logs, pipes and screen readers. No colour, no boxes, no columns."""
+"""The report as plain lines: for logs, pipes and screen readers. No colour, no boxes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def _lines(report: Report, language: Language, lead_on: bool) -> Iterator[str]:
 
 def _exercise(graded: Graded, language: Language) -> Iterator[str]:
     outcome = OUTCOME[graded.outcome].in_(language)
-    yield f"{PLAIN_MARK[graded.outcome]} {graded.id}: {outcome}, {graded.points}/{graded.points_possible}"
+    points = f"{graded.points}/{graded.points_possible}"
+    yield f"{PLAIN_MARK[graded.outcome]} {graded.id}: {outcome}, {points}"
     if graded.outcome in ("passed", "untouched"):
         return
     if graded.mistake is not None:
         yield f"  {say('mistake', language)}: {one_line(graded, language)}"
     for test in graded.tests:
         yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}"
-    test = graded.first_failure
     if graded.failure is not None:
         yield from (f"  {line}" for line in _failure(graded.failure, language))
-    if test is not None and graded.printed is not None:
+    if graded.printed is not None:
         yield f"  {say('printed', language)}:"
         yield from (f"    {line}" for line in clean(graded.printed.text).splitlines())
         if graded.printed.dropped_bytes:

@@ -1,4 +1,4 @@
-"""The report for a terminal: a line for each exercise, the first failure explained, what is next."""
+"""The report for a terminal: a line for each exercise, the first failure, what is next."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def summary(report: Report, language: Language, *, lead_on: bool = True) -> Rend
     head = Text()
     head.append(say("points", language, n=report.points, of=report.points_possible), style="bold")
     head.append(f" · {say('solved', language, n=passed, of=count)}")
-    how = f"{say('seed', language, seed=report.seed)} · {report.isolation} · {report.duration_s:.1f} s"
+    seed, took = say("seed", language, seed=report.seed), f"{report.duration_s:.1f} s"
+    how = f"{seed} · {report.isolation} · {took}"
     parts: list[RenderableType] = [_bar(report), head, Text(how, style="dim")]
     if report.isolation.startswith("none ("):
         parts.append(Text(say("no_isolation", language), style="yellow"))
@@ -254,7 +255,7 @@ def _block(
     style: str,
     worst: tuple[int, ...] | None = None,
 ) -> RenderableType:
-    """A value under its name; cells that differ from the other's stand out, the worst most of all."""
+    """A value under its name; cells that differ from the other's stand out, the worst above all."""
     head = Text(_head(name, value), style=style)
     if value.corner:
         head.append(f" {value.corner}", style="dim")
@@ -291,7 +292,7 @@ def _place(value: Value, worst: tuple[int, ...] | None) -> tuple[int, int] | Non
     if value.corner:
         spans = re.findall(r"(\d+):\d+", value.corner)
         starts = [0, 0, *map(int, spans)][-2:]
-    row, column = ((0,) + worst)[-2:]
+    row, column = (0, *worst)[-2:]
     return row - starts[0], column - starts[1]
 
 

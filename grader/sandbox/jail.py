@@ -1,7 +1,7 @@
 """The jail: what a forked worker gives up before it runs a line of a learner's code.
 
-From strong to weak: `namespaces+landlock` (own users, processes, network, IPC and mounts, and no file
-but the libraries'), `landlock` (the same files, without namespaces), `process` (limits only).
+From strong to weak: `namespaces+landlock` (own users, processes, network, IPC and mounts, and no
+file but the libraries'), `landlock` (the same files, without namespaces), `process` (limits only).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Modules from texts: a learner's files are imported by name without lying on a path.
 
 `ch5.repeat_kv` comes from the submission, `ch5.rotary` perhaps from the solutions, and nothing that
-lies beside the exercise on disk (a `torch.py`, a `conftest.py`) can be imported in place of the real.
+lies beside the exercise on disk (a `torch.py`, a `conftest.py`) is imported in place of the real.
 """
 
 from __future__ import annotations

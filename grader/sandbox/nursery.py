@@ -1,7 +1,7 @@
-"""The fork server: one warm process, with torch imported and nothing else, that others are forked from.
+"""The fork server: one warm process, with torch imported and nothing else, to fork others from.
 
-It is started with a scrubbed environment and knows no suite, no reference and no submission. From it
-come the judges, which are trusted, and the workers, which enter the jail before they see any code.
+It is started with a scrubbed environment and knows no suite, no reference and no submission. From
+it come the judges, which are trusted, and the workers, which enter the jail before they see code.
 A connection that closes takes its workers along; when the first one closes, the server ends.
 """
 
@@ -322,8 +322,8 @@ def _close_all_but(keep: set[int]) -> None:
 def _live(link: int, output: int, limits: jail.Limits, weakest: str, scratch: str) -> NoReturn:
     """In the fork: become a guardian, and have the worker as its only child.
 
-    The guardian stays outside the namespaces. It waits for the worker, hands its ending on, and kills
-    it when told to; with the first process of a PID namespace the kernel kills all the others.
+    The guardian stays outside the namespaces. It waits for the worker, hands its ending on, and
+    kills it when told to; with the first process of a PID namespace the kernel kills the others.
     """
     os.setsid()
     jail.die_with_parent()
@@ -413,10 +413,10 @@ def _enter(
 
 
 def _plain_streams() -> None:
-    """Fresh text streams on the worker's own descriptors; the server's were for another terminal."""
-    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
-    sys.stdin = open(0, closefd=False, **options)
-    sys.stdout = open(1, "w", closefd=False, **options)
-    sys.stderr = open(2, "w", closefd=False, buffering=1, **options)
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    """Fresh text streams on the worker's own descriptors; the server's went elsewhere."""
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "closefd": False}
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = os.fdopen(fd, "w" if fd else "r", buffering=1 if fd == 2 else -1, **options)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     sys.argv = [""]

@@ -1,9 +1,9 @@
 """The wire: data, and only data, between the judge and a worker.
 
-A frame is a four-byte big-endian length and a msgpack body. What msgpack has no type for travels as
-an extension: tuples, sets, complex numbers, big integers, slices, dtypes, tensors (dtype, shape, raw
-bytes) and handles, which stand for objects that stay where they are. Nothing is ever unpickled, and
-every length is checked before memory is taken for it.
+A frame is a four-byte big-endian length and a msgpack body. What msgpack has no type for travels
+as an extension: tuples, sets, complex numbers, big integers, slices, dtypes, tensors (dtype, shape,
+raw bytes) and handles, which stand for objects that stay where they are. Nothing is ever unpickled,
+and every length is checked before memory is taken for it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Handle:
     """Stands for an object that stays on the other side.
 
     Attributes:
-        id: unique among the handles of one worker; the request that made it times 65536, plus a count.
+        id: the number of the request that made it, times 65536, plus a count.
         type: the object's type, for people to read.
     """
 

@@ -1,8 +1,8 @@
 """The worker: it holds a learner's code and carries out the judge's requests on it.
 
-A request is a small table: `op`, the object it concerns (a handle or none for the learner's module),
-a name, arguments. The answer is a value, handles for what is no data, or an exception described.
-The same `Room` serves in the judge's own process for `--debug` and for replaying known mistakes.
+A request is a small table: `op`, the object it concerns (a handle, or none for the learner's
+module), a name, arguments. The answer is a value, handles for what is no data, or an exception
+described. The same `Room` serves in the judge's own process, for `--debug` and for known mistakes.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Room:
 
     def perform(self, request: Mapping[str, Any]) -> Any:
         op = request["op"]
-        on = request["on"] if request.get("on") is not None else self.modules[self.target]
-        name = request.get("name")
+        on: Any = request["on"] if request.get("on") is not None else self.modules[self.target]
+        name: Any = request.get("name")
         args, kwargs = request.get("args", ()), request.get("kwargs", {})
         if op == "get":
             return getattr(on, name)
@@ -95,7 +95,7 @@ class Room:
 
 
 def probe(code: CodeType) -> FunctionType:
-    """Bring a suite's probe back to life: a function of the learner's module and plain arguments."""
+    """Bring a suite's probe back to life: a function of the learner's module and of plain data."""
     import torch
 
     namespace = {"__builtins__": builtins, "__name__": "probe", "torch": torch}
@@ -110,7 +110,7 @@ def seed(number: int) -> None:
 
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
-    """An exception as data: its type, its message, and those of its frames that are the learner's."""
+    """An exception as data: its type, its message, and the learner's own among its frames."""
     frames = []
     try:
         summary = traceback.extract_tb(error.__traceback__)
