@@ -100,7 +100,9 @@ def test_a_quarter_turn_takes_a_b_to_minus_b_a(student):
     check.equal(got, (turned, 10 * turned))
 
 
-@pytest.mark.parametrize(("B", "T", "H", "K", "d"), [(2, 5, 4, 2, 8), (3, 1, 2, 2, 6), (1, 7, 3, 1, 2)])
+@pytest.mark.parametrize(
+    ("B", "T", "H", "K", "d"), [(2, 5, 4, 2, 8), (3, 1, 2, 2, 6), (1, 7, 3, 1, 2)]
+)
 def test_queries_and_keys_turn_by_their_positions(student, B, T, H, K, d):
     """Every pair of every head turns by the angle of its position, in the queries and the keys.
 
@@ -496,7 +498,9 @@ def in_half_precision(xq, xk, freqs_cos, freqs_sin):
 def in_place(xq, xk, freqs_cos, freqs_sin):
     q, k = apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
     with torch.no_grad():
-        return xq.copy_(q) if not xq.requires_grad else q, xk.copy_(k) if not xk.requires_grad else k
+        return xq.copy_(q) if not xq.requires_grad else q, xk.copy_(
+            k
+        ) if not xk.requires_grad else k
 
 
 @known_wrong(
