@@ -29,8 +29,7 @@ class Policy:
         timeout_s: seconds for each exercise, in place of the catalogue's.
         own: use the learner's own files for what an exercise requires, not the solutions.
         debug: run the code in this very process: breakpoints work, and nothing is held back.
-        weakest: refuse to run code with less isolation than this.
-        limits: memory, processes and files of one worker.
+        limits: isolation, memory, processes and files of one worker.
         output_bytes: how much of what the code prints is kept.
     """
 
@@ -38,7 +37,6 @@ class Policy:
     timeout_s: float | None = None
     own: bool = False
     debug: bool = False
-    weakest: Isolation = "process"
     limits: Limits = field(default_factory=Limits)
     output_bytes: int = 16 * 1024
 
@@ -66,6 +64,7 @@ def grade(
 
     Raises:
         EngineFault: the grader cannot be started.
+        ScratchError: there is no room for the scratch folder of the code's own files.
     """
     started = time.monotonic()
     seed = secrets.randbits(31) if policy.seed is None else policy.seed
@@ -77,7 +76,6 @@ def grade(
         "seed": seed,
         "timeout_s": policy.timeout_s,
         "limits": asdict(policy.limits),
-        "weakest": policy.weakest,
         "output_bytes": policy.output_bytes,
     }
     tell = on_graded or (lambda _: None)
@@ -102,6 +100,27 @@ def grade(
         exercises=tuple(results),
         next=next((graded.id for graded in results if graded.outcome != "passed"), None),
     )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One isolation, and why this machine does not give it; nothing if it does."""
+
+    isolation: Isolation
+    refused: str
+
+
+def examine() -> list[Offer]:
+    """Find out which isolation this machine gives, from strong to weak.
+
+    Raises:
+        EngineFault: the fork server cannot be started.
+    """
+    try:
+        with Nursery(preload=()) as nursery:
+            return [Offer(isolation, refused) for isolation, refused in nursery.offers().items()]
+    except NurseryError as error:
+        raise EngineFault(str(error)) from error
 
 
 def preloads(exercises: Iterable[Exercise]) -> tuple[str, ...]:

@@ -196,7 +196,10 @@ class Report:
     def to_json(self) -> str:
         totals = {"points": self.points, "points_possible": self.points_possible}
         table = dataclasses.asdict(self) | totals
-        return json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
+        text = json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
+        return text.encode("utf-8", "backslashreplace").decode(
+            "utf-8"
+        )  # half a character is \ud800
 
     @classmethod
     def from_json(cls, text: str) -> Report:

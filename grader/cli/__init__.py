@@ -6,12 +6,14 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit status is 0, 1, 2 or 3 as the README says."""
-    from .command import command
-
+    """Run the command line; the exit status is 0, 1, 2, 3 or 130, as `--help` says."""
     try:
+        from .command import command
+        from .streams import prepare
+
+        prepare()
         sys.exit(command.main(prog_name="happyllm-grade", standalone_mode=False) or 0)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         from .errors import status
 
         sys.exit(status(error))

@@ -24,19 +24,20 @@ class Grade(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, grading, workspaces
+        from . import authoring, doctor, grading, workspaces
 
         commands = {
             "grade": grading.grade,
             "demo": grading.demo,
             "list": workspaces.list_,
             "init": workspaces.init,
+            "doctor": doctor.doctor,
             "build": authoring.build,
         }
         return commands.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["grade", "demo", "list", "init", "build"]
+        return ["grade", "demo", "list", "init", "doctor", "build"]
 
 
 _GROUP_OPTIONS = ("--help", "-h", "--version")
@@ -55,7 +56,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it."
 )
 def command() -> None:
-    r"""Grade the exercises of Happy-LLM, and say which mistake it is.
+    """Grade the exercises of Happy-LLM, and say which mistake it is.
 
     TARGET is a chapter (ch5), an exercise (ch5/repeat_kv), a section (5.1.3.1) or a file
     (ch5/repeat_kv.py). Without one, everything in the workspace is graded.
@@ -66,8 +67,8 @@ def command() -> None:
     happyllm-grade ch5/repeat_kv    grade one exercise
 
     Exit status: 0 all passed, 1 something did not, 2 a wrong command line or file, 3 a fault of
-    the grader itself.
-    """
+    the grader itself, 130 stopped by Ctrl-C.
+    """  # noqa: D301 - \b tells click to leave the lines that follow as they are
 
 
 def language_option(function: Any) -> Any:

@@ -12,30 +12,34 @@ import click
 from grader.catalogue import CatalogueError, UnknownTarget
 from grader.engine import EngineFault
 from grader.learning.workspace import WorkspaceError
+from grader.sandbox.nursery import ScratchError
 from grader.shelf import ShelfError
 
 USAGE, FAULT, INTERRUPTED = 2, 3, 130
 
+# What is for the user to put right; the message says how.
+_THEIRS = (UnknownTarget, WorkspaceError, CatalogueError, ShelfError, ScratchError)
 
-def status(error: Exception) -> int:
+
+def status(error: BaseException) -> int:
     """Say what went wrong on standard error, and give the exit status for it."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    if isinstance(error, click.exceptions.Abort):
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if isinstance(error, UnknownTarget | WorkspaceError | CatalogueError | ShelfError):
+    if isinstance(error, _THEIRS):
         print(f"happyllm-grade: {error}", file=sys.stderr)
         return USAGE
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USAGE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EIO):
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"happyllm-grade: {where}{error.strerror}; nothing was lost", file=sys.stderr)
+        where = error.filename or "the output"
+        print(f"happyllm-grade: {where}: {error.strerror}; make room there", file=sys.stderr)
         return USAGE
     if isinstance(error, EngineFault):
         print(f"happyllm-grade: the grader could not start: {error}", file=sys.stderr)

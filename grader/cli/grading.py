@@ -15,6 +15,7 @@ from grader import catalogue, engine, shelf
 from grader.catalogue import Exercise, Language
 from grader.learning import workspace
 from grader.report import Graded, Report
+from grader.sandbox.jail import STRENGTHS, Isolation, Limits
 
 from .command import language_option
 
@@ -49,6 +50,11 @@ FORMATS = ("terminal", "plain", "json")
     help="Seconds for each exercise, in place of its own limit.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the hidden inputs from this seed.")
+@click.option(
+    "--isolation",
+    type=click.Choice(STRENGTHS),
+    help="Demand this isolation, and fail where the machine does not give it.",
+)
 @click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
 @click.option("--debug", is_flag=True, help="Run the code in this process: breakpoint() works.")
 @language_option
@@ -61,6 +67,7 @@ def grade(
     output: Path | None,
     timeout: float | None,
     seed: int | None,
+    isolation: Isolation | None,
     own: bool,
     debug: bool,
     lang: Language,
@@ -68,7 +75,10 @@ def grade(
     """Grade exercises. This is what `happyllm-grade TARGET` does."""
     known = catalogue.load()
     place, exercises = workspace.aim(targets, known, folder)
-    policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug)
+    if debug and isolation:
+        raise click.UsageError("--debug runs the code without isolation; leave one of the two out")
+    limits = Limits(isolation=isolation)
+    policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug, limits=limits)
     sources = place.sources(exercises)
     ctx.exit(_run(exercises, sources, policy, form, output, lang).exit_code)
 

@@ -50,7 +50,6 @@ def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
             seed=order["seed"],
             time_s=order["timeout_s"] or exercise.time_limit_s,
             limits=jail.Limits(**order["limits"]),
-            weakest=order["weakest"],
             output_bytes=order["output_bytes"],
         )
 

@@ -14,22 +14,21 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import pytest
-import torch
 
 from grader.catalogue import Exercise, Text
 from grader.report import Failure, Graded, Outcome, Printed, Test, worst
-from grader.sandbox.jail import Isolation, Limits
+from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
 from grader.sandbox.nursery import Lease, NurseryError
-from grader.sandbox.wire import decode, encode
-from grader.sandbox.worker import Room, local_room, unwritten
+from grader.sandbox.wire import WireError, decode, encode
+from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
 from . import show
 from .check import CheckFailed
@@ -47,8 +46,13 @@ from .student import (
     StudentFailure,
     TimedOut,
     WorkerBackend,
+    chance,
     raised,
+    set_chance,
 )
+
+# How lines begin that the interpreter prints when it crashes.
+_OF_A_CRASH = ("  ", "Stack ", "Current thread ", "Thread ", "Extension modules: ")
 
 SUITE_SECONDS = 60  # what one test may take in the judge itself, on values the learner's code gave
 
@@ -81,7 +85,6 @@ class Job:
     seed: int
     time_s: float
     limits: Limits
-    weakest: Isolation
     output_bytes: int
 
     @property
@@ -104,11 +107,14 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
     started = time.monotonic()
     try:
         graded = _grade(job, seat)
+    except NurseryError as error:
+        graded = _ended(job, "fault", _fault(str(error)))
     except Exception:
         graded = _ended(job, "fault", _fault(traceback.format_exc()[-3000:]))
     finally:
         seat.close()
-    printed = Printed(output.text(), output.dropped) if output.kept else None
+    text = _own_lines(output.text(), job.files)
+    printed = Printed(text, output.dropped) if output.kept else None
     took = round(time.monotonic() - started, 4)
     return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
 
@@ -156,10 +162,13 @@ class _LocalSeat(_Seat):
 
     def load(self) -> Mapping[str, Any]:
         exercise = self.job.exercise
-        blank = unwritten(self.job.files[exercise.file], exercise.blanks)
-        if blank == list(exercise.blanks):
-            return {"state": "untouched", "unwritten": blank, "missing": []}
-        room = local_room(self.job.modules, exercise.module, forbid=False)
+        try:
+            blank = unwritten(self.job.files[exercise.file], exercise.blanks, exercise.file)
+            if blank == list(exercise.blanks):
+                return {"state": "untouched", "unwritten": blank, "missing": []}
+            room = local_room(self.job.modules, exercise.module, forbid=False)
+        except (Exception, SystemExit) as error:
+            return {"state": "raised", "raised": describe(error, self.job.files)}
         self.backend = LocalBackend(room)
         module = room.modules[exercise.module]
         missing = [name for name in _names(exercise) if not hasattr(module, name)]
@@ -177,7 +186,7 @@ class _WorkerSeat(_Seat):
 
     def load(self) -> Mapping[str, Any]:
         job = self.job
-        self.worker = WorkerBackend(self.lease, job.limits, job.weakest, self.left_s, self.output)
+        self.worker = WorkerBackend(self.lease, job.limits, self.left_s, self.output)
         if not self.worker.isolation:
             raise NurseryError(self.worker.refused)
         self.isolation = self.worker.isolation
@@ -189,10 +198,10 @@ class _WorkerSeat(_Seat):
             "names": _names(job.exercise),
             "seed": _number(job.seed, "room", job.exercise.id),
         }
-        reply = decode(self.worker.ask(encode(order)))
-        if type(reply) is not dict or reply.get("state") not in ("loaded", "untouched", "raised"):
-            raise BadAnswer("no answer to the order to load")
-        return reply
+        try:
+            return _checked(decode(self.worker.ask(encode(order))))
+        except WireError as error:
+            raise BadAnswer(str(error)) from error
 
     def refresh(self) -> None:
         """After a crash the next test gets a new worker, on what is left of the time."""
@@ -200,11 +209,26 @@ class _WorkerSeat(_Seat):
             self.left_s = self.worker.left_s
             if self.left_s <= 0:
                 raise TimedOut
-            self.load()
+            reply = self.load()
+            if reply["state"] == "raised":
+                raise raised(reply["raised"])
 
     def close(self) -> None:
         if self.worker is not None:
             self.worker.close()
+
+
+def _checked(reply: Any) -> Mapping[str, Any]:
+    """The answer to the order to load, if it is one: the learner's code has run by then."""
+    if type(reply) is dict and type(reply.get("state")) is str:
+        if reply["state"] == "raised" and type(reply.get("raised")) is dict:
+            return reply
+        if reply["state"] in ("loaded", "untouched") and all(
+            type(reply.get(key)) is list and all(type(name) is str for name in reply[key])
+            for key in ("unwritten", "missing")
+        ):
+            return reply
+    raise BadAnswer("no answer to the order to load")
 
 
 # ---- the grading
@@ -249,6 +273,8 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
             record = Test(test_id, claim, "fault", 0.0, lost)
         tests.append(record)
     outcome = worst(test.outcome for test in tests)
+    if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
+        outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None
     if outcome in ("failed", "error") and plugin.suite is not None:
         mistake = diagnose(
@@ -314,7 +340,7 @@ class _Plugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        torch.manual_seed(_number(self.job.seed, "inputs", item.name))
+        seed(_number(self.job.seed, "inputs", item.name))
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -379,7 +405,7 @@ class _Plugin:
             student = Student(LocalBackend(room), _names(exercise), exercise.file)
             names = inspect.signature(item.function).parameters
             given = {name: item.funcargs[name] for name in names} | {"student": student}
-            torch.manual_seed(_number(self.job.seed, "inputs", item.name))
+            seed(_number(self.job.seed, "inputs", item.name))
             with _alarm(SUITE_SECONDS):
                 item.function(**given)
         except Exception:
@@ -415,11 +441,11 @@ def claim(function: Callable[..., Any]) -> Text:
 @contextmanager
 def _kept_as_it_was() -> Iterator[None]:
     """Leave the process's random numbers and import path as they were."""
-    state, path = torch.random.get_rng_state(), sys.path[:]
+    state, path = chance(), sys.path[:]
     try:
         yield
     finally:
-        torch.random.set_rng_state(state)
+        set_chance(state)
         sys.path[:] = path
 
 
@@ -455,6 +481,21 @@ def _about(log: list[Asked], got: Any) -> Asked | None:
             if answer is got or any(part is got for part in parts):
                 return asked
     return calls[-1] if calls else None
+
+
+def _own_lines(printed: str, files: Iterable[str]) -> str:
+    """What was printed; in what the interpreter says of its crash, only the learner's own lines."""
+    own = tuple(f'  File "{file}"' for file in files)
+    kept, in_crash = [], False
+    for line in printed.splitlines(keepends=True):
+        if line.startswith("Fatal Python error: "):
+            in_crash = True
+        elif in_crash and not line.startswith(own):
+            if not line.strip() or line.startswith(_OF_A_CRASH):
+                continue
+            in_crash = False
+        kept.append(line)
+    return "".join(kept)
 
 
 def _brief(error: BaseException) -> str:

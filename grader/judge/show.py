@@ -129,9 +129,13 @@ def _plain(what: Any) -> str:
     if isinstance(what, list | tuple):
         inner = ", ".join(_plain(item) for item in what[:12]) + (", …" if len(what) > 12 else "")
         return f"[{inner}]" if isinstance(what, list) else f"({inner})"
+    if isinstance(what, set | frozenset):
+        return f"{{{_plain(list(what))[1:-1]}}}" if what else f"{type(what).__name__}()"
     if isinstance(what, dict):
         inner = ", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in list(what.items())[:12])
         return f"{{{inner}{', …' if len(what) > 12 else ''}}}"
+    if isinstance(what, slice):
+        return f"slice({', '.join(_plain(end) for end in (what.start, what.stop, what.step))})"
     if isinstance(what, int) and abs(what) > 10**60:
         return "an integer of over 60 digits"
     return repr(what[:MAX_TEXT] if isinstance(what, str | bytes) else what)

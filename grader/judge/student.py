@@ -6,22 +6,26 @@ known mistake can be put to the same questions.
 
 from __future__ import annotations
 
+import builtins
 import dis
 import inspect
 import marshal
 import os
+import random
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, Protocol
+
+import torch
 
 from grader.report import Frame
 from grader.sandbox import wire
-from grader.sandbox.jail import Isolation, Limits
+from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Lease, NurseryError
 from grader.sandbox.worker import Room
 
@@ -68,7 +72,7 @@ class Died(StudentFailure):
 
     def __str__(self) -> str:
         if self.signal:
-            return f"signal {signal.Signals(self.signal).name}"
+            return f"signal {self.signal}, {signal.strsignal(self.signal)}"
         return f"exit status {self.status}"
 
 
@@ -86,13 +90,37 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """A room in this very process: for `--debug`, and for trusted code."""
+    """A room in this very process, with random numbers of its own, as a worker has them.
+
+    It serves `--debug`, and trusted code.
+    """
 
     def __init__(self, room: Room):
         self.room = room
+        self.chance = chance()
 
     def ask(self, body: bytes) -> bytes:
-        return self.room.answer(body)
+        ours = chance()
+        set_chance(self.chance)
+        try:
+            return self.room.answer(body)
+        finally:
+            self.chance = chance()
+            set_chance(ours)
+
+
+Chance = tuple[Any, torch.Tensor]
+
+
+def chance() -> Chance:
+    """Where this process's random numbers stand."""
+    return random.getstate(), torch.random.get_rng_state()
+
+
+def set_chance(state: Chance) -> None:
+    """Put this process's random numbers back to where they stood."""
+    random.setstate(state[0])
+    torch.random.set_rng_state(state[1])
 
 
 @dataclass
@@ -115,9 +143,7 @@ class Output:
 class WorkerBackend:
     """A jailed worker. It has `time_s` seconds for all that it is asked, and is killed then."""
 
-    def __init__(
-        self, lease: Lease, limits: Limits, weakest: Isolation, time_s: float, output: Output
-    ):
+    def __init__(self, lease: Lease, limits: Limits, time_s: float, output: Output):
         self.lease = lease
         self.left_s = time_s
         self.output = output
@@ -126,7 +152,7 @@ class WorkerBackend:
         os.set_blocking(self.pipe, False)
         self.link.setblocking(False)
         try:
-            self.number: int | None = lease.fork_worker(theirs, pipe_in, limits, weakest)
+            self.number: int | None = lease.fork_worker(theirs, pipe_in, limits)
         finally:
             theirs.close()
             os.close(pipe_in)
@@ -368,7 +394,7 @@ def _handle_of(value: Any) -> wire.Handle:
 
 def _unfold(reply: Any, number: int) -> Any:
     """The value in a reply, or the failure that it describes. Nothing in it is taken on trust."""
-    if type(reply) is not dict or reply.get("id") != number:
+    if type(reply) is not dict or type(reply.get("id")) is not int or reply["id"] != number:
         raise BadAnswer("an answer to something that was not asked")
     if "raised" in reply:
         raise raised(reply["raised"])
@@ -406,15 +432,18 @@ def portable(probe: FunctionType) -> bytes:
         TypeError: it reaches outside itself.
     """
     code = probe.__code__
-    loads = {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    builtins = __builtins__ if isinstance(__builtins__, dict) else vars(__builtins__)
-    outside = {name for name in loads if name not in PROBE_NAMES and name not in builtins}
-    if code.co_freevars or outside or probe.__defaults__:
+    outside = _globals(code) - PROBE_NAMES - vars(builtins).keys()
+    if code.co_freevars or outside or probe.__defaults__ or probe.__kwdefaults__:
         names = ", ".join(sorted(outside | set(code.co_freevars))) or "default arguments"
         raise TypeError(f"the probe {probe.__name__} reaches outside itself: {names}")
     return marshal.dumps(code.replace(co_filename="<probe>"))
 
 
-Opener = Callable[[], Backend]
+def _globals(code: CodeType) -> set[str]:
+    """The global names that code uses, and the functions and comprehensions in it."""
+    used: dict[str, set[str]] = {}
+    for step in dis.get_instructions(code):
+        used.setdefault(step.opname, set()).add(step.argval)
+    names = used.get("LOAD_GLOBAL", set()) | used.get("LOAD_NAME", set())
+    names -= used.get("STORE_NAME", set())  # of a class in the probe
+    return names.union(*(_globals(one) for one in code.co_consts if isinstance(one, CodeType)))

@@ -61,7 +61,7 @@ def find(start: Path, catalogue: Catalogue) -> Workspace:
         if _is_workspace(folder, catalogue):
             return Workspace(folder)
     raise WorkspaceError(
-        f"{start} is no workspace, and lies in none: there is no folder "
+        f"{here} is no workspace, and lies in none: there is no folder "
         f"{' or '.join(chapter.id for chapter in catalogue.chapters)} with exercises in it. "
         "`happyllm-grade init DIR` makes a workspace; `--workspace DIR` names one."
     )
@@ -88,32 +88,58 @@ def aim(
     found: dict[str, Exercise] = {}
     roots: dict[Path, str] = {}
     for target in targets:
-        path = Path(target)
-        if path.suffix == ".py" or path.is_file():
-            exercise = _exercise_at(path, catalogue)
-            found[exercise.id] = exercise
-            roots[path.resolve().parents[1]] = target
-        else:
-            found |= {exercise.id: exercise for exercise in catalogue.find(target)}
-    if workspace is None and len(roots) > 1:
-        raise WorkspaceError(
-            f"{' and '.join(roots.values())} lie in two workspaces; grade one at a time"
-        )
-    if workspace is not None:
-        place = find(workspace, catalogue)
-    elif roots:
+        try:
+            exercises = catalogue.find(target)
+        except UnknownTarget:
+            there = _at(_path(target, workspace), catalogue)
+            if there is None:
+                raise
+            root, exercises = there
+            roots[root] = target
+        found |= {exercise.id: exercise for exercise in exercises}
+    if roots and workspace is None:
         place = Workspace(next(iter(roots)))
     else:
-        place = find(Path(), catalogue)
+        place = find(workspace or Path(), catalogue)
+    for root, target in roots.items():
+        if root != place.root:
+            raise WorkspaceError(
+                f"{target} lies outside the workspace {place.root}; grade one workspace at a time"
+            )
     chosen = tuple(e for e in catalogue if e.id in found) if targets else place.exercises(catalogue)
     return place, chosen
+
+
+def _path(target: str, workspace: Path | None) -> Path:
+    """A target as a path: from the workspace that was named, or else from here."""
+    inside = (workspace or Path()) / target
+    return inside if inside.exists() else Path(target)
+
+
+def _at(path: Path, catalogue: Catalogue) -> tuple[Path, tuple[Exercise, ...]] | None:
+    """The workspace and the exercises that a path means, if it is a file or a folder of them."""
+    here = path.resolve()
+    if path.suffix == ".py" or path.is_file():
+        exercise = _exercise_at(path, catalogue)
+        return here.parents[1], (exercise,)
+    if not path.is_dir():
+        return None
+    for chapter in catalogue.chapters:
+        if chapter.id == here.name:
+            return here.parent, chapter.exercises
+    if _is_workspace(here, catalogue):
+        return here, Workspace(here).exercises(catalogue)
+    return None
 
 
 def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
     resolved = path.resolve()
     name = f"{resolved.parent.name}/{resolved.stem}"
     if not path.exists():
-        raise WorkspaceError(f"{path}: there is no such file")
+        raise WorkspaceError(
+            f"{path}: there is no such file; `happyllm-grade list` shows the exercises, "
+            "and `happyllm-grade init .` puts missing files back"
+        )
     try:
         return catalogue[name]
     except UnknownTarget as unknown:
@@ -155,8 +181,7 @@ def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> 
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            _put(path, text)
             written.append(name)
         except FileExistsError:
             if not path.is_file():
@@ -167,6 +192,17 @@ def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> 
     return Created(folder, tuple(written), tuple(kept))
 
 
+def _put(path: Path, text: str) -> None:
+    """Write a new file, whole or not at all."""
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
+
+
 def _read(path: Path) -> str:
     try:
         if os.path.getsize(path) > MAX_FILE_BYTES:
@@ -175,9 +211,16 @@ def _read(path: Path) -> str:
             )
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise WorkspaceError(
-            f"{path}: byte {error.start} is no UTF-8; save the file in UTF-8 and grade again"
+            f"{path}:{line}: byte {error.object[error.start]:#x} is no UTF-8; "
+            "save the file in UTF-8 and grade again"
         ) from None
     except OSError as error:
         raise WorkspaceError(f"{path}: cannot be read: {error.strerror}") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise WorkspaceError(
+            f"{path}:{line}: a null byte; save the file as plain text in UTF-8 and grade again"
+        )
     return re.sub(r"\r\n?", "\n", text)

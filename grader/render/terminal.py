@@ -17,6 +17,8 @@ from grader.report import Failure, Graded, Outcome, Report, Value
 
 from .words import MARK, OUTCOME, clean, one_line, say
 
+PRINTED_LINES, PRINTED_WIDTH = 12, 240  # of what the code printed
+
 STYLE: dict[Outcome, str] = {
     "passed": "green",
     "failed": "red",
@@ -63,9 +65,9 @@ def detail(graded: Graded, language: Language) -> RenderableType:
     if graded.printed is not None and graded.printed.text.strip():
         parts.append(Text(""))
         parts.append(Text(f"{say('printed', language)}:", style="dim"))
-        lines = clean(graded.printed.text).splitlines()
-        parts.extend(Padding(Text(one), (0, 0, 0, 2)) for one in lines[:12])
-        left = graded.printed.dropped_bytes + sum(len(one.encode()) + 1 for one in lines[12:])
+        shown, left = _beginning(graded.printed.text)
+        parts.extend(Padding(Text(clean(one)), (0, 0, 0, 2)) for one in shown)
+        left += graded.printed.dropped_bytes
         if left:
             parts.append(
                 Padding(Text(say("dropped", language, n=f"{left:,}"), style="dim"), (0, 0, 0, 2))
@@ -175,6 +177,13 @@ def _tests(graded: Graded, language: Language) -> RenderableType:
     for said, outcome in shown.items():
         grid.add_row(Text(MARK[outcome], style=STYLE[outcome]), Text(said))
     return grid
+
+
+def _beginning(text: str) -> tuple[list[str], int]:
+    """The first lines of what was printed, short enough to be read, and the bytes left out."""
+    shown = [one[:PRINTED_WIDTH] for one in text.split("\n", PRINTED_LINES)[:PRINTED_LINES]]
+    whole, kept = (len(t.encode("utf-8", "replace")) for t in (text.rstrip("\n"), "\n".join(shown)))
+    return shown, max(0, whole - kept)
 
 
 def _failure(failure: Failure, language: Language) -> Iterable[RenderableType]:

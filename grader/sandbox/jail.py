@@ -1,13 +1,21 @@
 """The jail: what a forked worker gives up before it runs a line of a learner's code.
 
-From strong to weak: `namespaces+landlock` (own users, processes, network, IPC and mounts, and no
-file but the libraries'), `landlock` (the same files, without namespaces), `process` (limits only).
+From strong to weak:
+
+- `namespaces+landlock`: users, processes, network, IPC and mounts of its own, a scratch folder that
+  nobody else sees, and no file to read but the libraries';
+- `landlock+uid`: no file but the libraries' and its scratch folder, as a user that is nobody's;
+- `landlock`: the same under the user who grades, where there is no other to become;
+- `process`: limits only.
+
+In each of them the seccomp filter holds too, where the kernel has it: no process, program or socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -18,14 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Isolation = Literal["namespaces+landlock", "landlock", "process"]
-STRENGTHS: tuple[Isolation, ...] = ("namespaces+landlock", "landlock", "process")
+Isolation = Literal["namespaces+landlock", "landlock+uid", "landlock", "process"]
+STRENGTHS: tuple[Isolation, ...] = ("namespaces+landlock", "landlock+uid", "landlock", "process")
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     *(0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),
 )
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 16384, 1 << 18
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_FIRST_UID, _UIDS = 61184, 4000  # the range that systemd keeps for users that come and go
 _LAST_CAPABILITY = 63
 
 # What an environment may hold in the room; everything else stays outside.
@@ -43,9 +53,11 @@ _HIDDEN = ("happyllm", "grader", "exercises", "solutions")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker may use.
+    """What one worker may use, and how it is confined.
 
     Attributes:
+        isolation: demand this and no other; none takes the strongest that the machine gives.
+        weakest: refuse to run code with less than this.
         memory_bytes: address space beyond what the fork server has already mapped.
         cpu_s: seconds of processor time, a backstop behind the judge's own clock.
         processes: processes and threads of the worker's user.
@@ -53,11 +65,19 @@ class Limits:
         file_bytes: size of the private scratch folder, and of any one file in it.
     """
 
+    isolation: Isolation | None = None
+    weakest: Isolation = "process"
     memory_bytes: int = 2 << 30
     cpu_s: int = 60
     processes: int = 64
     open_files: int = 128
     file_bytes: int = 16 << 20
+
+    def allows(self, isolation: Isolation) -> bool:
+        """Whether a worker may run so."""
+        if self.isolation is not None:
+            return isolation == self.isolation
+        return STRENGTHS.index(isolation) <= STRENGTHS.index(self.weakest)
 
 
 class JailError(Exception):
@@ -173,6 +193,41 @@ def drop_capabilities() -> None:
     empty = (ctypes.c_uint32 * 6)()
     _check(libc.capset(header, empty), "capset")
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def become_nobody(number: int, scratch: str) -> None:
+    """Take a user of which nothing else on this machine is, and give it the scratch folder.
+
+    Args:
+        number: counts the workers, so that two at a time are two users.
+        scratch: a folder for this worker alone.
+
+    Raises:
+        OSError: we are no root, or that user could not read Python's own library.
+    """
+    if os.getuid() != 0:
+        raise OSError(errno.EPERM, "only root can become another user")
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    closed = [str(part) for part in (library, *library.parents) if not part.stat().st_mode & 0o005]
+    if closed:
+        raise OSError(errno.EACCES, f"other users cannot enter {closed[-1]}")
+    uid = _FIRST_UID + number % _UIDS
+    os.chown(scratch, uid, uid)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def keep_private(private: bool = True) -> None:
+    """Forbid, or allow, other processes of the same user to look into this one's memory."""
+    if sys.platform == "linux":
+        _libc().prctl(_PR_SET_DUMPABLE, int(not private), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Have what a child leaves behind handed to this process, and not to the system's first."""
+    if sys.platform == "linux":
+        _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:

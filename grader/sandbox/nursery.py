@@ -12,6 +12,7 @@ import faulthandler
 import gc
 import importlib
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -25,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import jail, wire, worker
+from . import jail, seccomp, wire, worker
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4
@@ -34,6 +35,10 @@ _HIGHEST_FD = 4096
 
 class NurseryError(Exception):
     """The fork server cannot be started, or has gone."""
+
+
+class ScratchError(Exception):
+    """There is no folder that can be written, or no room in it."""
 
 
 # ---- the side that asks
@@ -46,13 +51,13 @@ class Nursery:
         """Start the server; it imports `preload` while the caller goes on.
 
         Raises:
-            NurseryError: there is no room for its scratch folder.
+            ScratchError: there is no room for its scratch folder.
         """
         try:
             self._scratch = tempfile.mkdtemp(prefix="happyllm-")
         except OSError as error:
-            raise NurseryError(
-                f"no scratch folder can be made under {tempfile.gettempdir()}: {error.strerror}; "
+            raise ScratchError(
+                f"{error.filename or 'scratch folder'}: {error.strerror}; "
                 "make room there, or set TMPDIR to a folder that can be written"
             ) from error
         self._connection, theirs = socket.socketpair()
@@ -86,6 +91,23 @@ class Nursery:
                 _ask(self._connection, request, [theirs.fileno()], self.last_words)
         return ours
 
+    def offers(self) -> dict[jail.Isolation, str]:
+        """What this machine gives, by trying: for each isolation why not, or nothing if it does."""
+        lease = Lease(self._connection)
+        found: dict[jail.Isolation, str] = {}
+        for isolation in jail.STRENGTHS:
+            ours, theirs = socket.socketpair()
+            with ours, theirs, open(os.devnull, "wb") as nowhere, self._lock:
+                limits = jail.Limits(isolation=isolation)
+                number = lease.fork_worker(theirs, nowhere.fileno(), limits)
+                theirs.close()
+                body = wire.receive(ours)
+                lease.end_worker(number)
+            ready = {} if body is None else wire.decode(body)
+            refused = ready.get("refused", "the worker ended before it was ready")
+            found[isolation] = "" if ready.get("isolation") == isolation else refused
+        return found
+
     def last_words(self) -> str:
         """What the server wrote on standard error, for a fault report."""
         with contextlib.suppress(OSError):
@@ -97,7 +119,7 @@ class Nursery:
         """End the server and everything that was forked from it."""
         self._connection.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=2)  # it may still be importing
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -126,11 +148,9 @@ class Lease:
 
     connection: socket.socket
 
-    def fork_worker(
-        self, link: socket.socket, output: int, limits: jail.Limits, weakest: jail.Isolation
-    ) -> int:
+    def fork_worker(self, link: socket.socket, output: int, limits: jail.Limits) -> int:
         """Fork a jailed worker that answers on `link` and writes what it prints to `output`."""
-        request = {"op": "worker", "limits": asdict(limits), "weakest": weakest}
+        request = {"op": "worker", "limits": asdict(limits)}
         number: int = _ask(self.connection, request, [link.fileno(), output])["worker"]
         return number
 
@@ -178,6 +198,7 @@ def main() -> None:
         importlib.import_module(name)
     if "torch" in sys.modules:
         _warm_torch()
+    jail.keep_private()
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
     _Server(connection, sys.argv[2]).run()
@@ -237,7 +258,10 @@ class _Server:
         finally:
             for fd in fds:
                 os.close(fd)
-        connection.sendall(wire.frame(wire.encode(reply)))
+        try:
+            connection.sendall(wire.frame(wire.encode(reply)))
+        except OSError:  # it has ended since it asked
+            return False
         return True
 
     def do_judge(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
@@ -263,7 +287,7 @@ class _Server:
         limits = jail.Limits(**request["limits"])
         pid = os.fork()
         if pid == 0:
-            _live(fds[0], fds[1], limits, request["weakest"], self.scratch)
+            _live(fds[0], fds[1], limits, self.scratch, self.count)
         self.count += 1
         self.workers[self.count] = _Worker(pid, owner)
         return {"worker": self.count}
@@ -289,6 +313,7 @@ class _Server:
                     os.kill(pid, signal.SIGKILL)
             for one in self.workers.values():
                 self.end(one)
+            shutil.rmtree(self.scratch, ignore_errors=True)  # the owner may have been killed
             os._exit(0)
         self.selector.unregister(connection)
         pid = self.judges.pop(connection.fileno())
@@ -305,7 +330,7 @@ def _ending(status: int) -> dict[str, int]:
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         return {"status": 0, "signal": -code}
-    return {"status": 0, "signal": code - 128} if code > 128 else {"status": code, "signal": 0}
+    return {"status": code, "signal": 0}
 
 
 def _close_all_but(keep: set[int]) -> None:
@@ -319,32 +344,35 @@ def _close_all_but(keep: set[int]) -> None:
 # ---- a worker's first moments
 
 
-def _live(link: int, output: int, limits: jail.Limits, weakest: str, scratch: str) -> NoReturn:
+def _live(link: int, output: int, limits: jail.Limits, scratch: str, number: int) -> NoReturn:
     """In the fork: become a guardian, and have the worker as its only child.
 
     The guardian stays outside the namespaces. It waits for the worker, hands its ending on, and
-    kills it when told to; with the first process of a PID namespace the kernel kills the others.
+    kills it when told to; with the first process of a PID namespace the kernel kills the others,
+    and without one the guardian kills what the worker leaves behind.
     """
     os.setsid()
-    jail.die_with_parent()
+    jail.adopt_orphans()
     _arrange_descriptors(link, output)
-    refused = ""
-    try:
-        jail.unshare()
-        namespaces = True
-        jail.die_with_parent()  # new credentials had cleared it
-    except (OSError, AttributeError) as error:
-        namespaces, refused = False, f"namespaces: {error}"
+    refused = []
+    namespaces = limits.allows("namespaces+landlock")
+    if namespaces:
+        jail.keep_private(False)  # /proc/self/uid_map is ours to write only then
+        try:
+            jail.unshare()
+        except (OSError, AttributeError) as error:
+            namespaces = False
+            refused.append(f"namespaces: {error}")
+    if not namespaces:
         scratch = tempfile.mkdtemp(dir=scratch)  # a private mount would have parted the workers
+    jail.keep_private()
+    jail.die_with_parent()  # new credentials would have cleared it
     child = 0
 
     def end(*_: object) -> None:
         if child > 0:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            if not namespaces:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child, signal.SIGKILL)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, end)
@@ -355,15 +383,35 @@ def _live(link: int, output: int, limits: jail.Limits, weakest: str, scratch: st
     if child == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _enter(namespaces, refused, limits, weakest, scratch)
+        _enter(namespaces, refused, limits, scratch, number)
     _close_all_but(set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     _, status = os.waitpid(child, 0)
+    _end_orphans()
     if not namespaces:
-        end()
         shutil.rmtree(scratch, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
-    os._exit(code if code >= 0 else 128 - code)
+    if code < 0:
+        _end_by(-code)
+    os._exit(code)
+
+
+def _end_by(number: int) -> None:
+    """End by the signal that ended the worker, so that no exit status is taken for one."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # nobody may change what SIGKILL does
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _end_orphans() -> None:
+    """Kill what the worker left behind, and what that leaves behind, until nothing is left."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _arrange_descriptors(link: int, output: int) -> None:
@@ -376,32 +424,20 @@ def _arrange_descriptors(link: int, output: int) -> None:
 
 
 def _enter(
-    namespaces: bool, refused: str, limits: jail.Limits, weakest: str, scratch: str
+    namespaces: bool, refused: list[str], limits: jail.Limits, scratch: str, number: int
 ) -> NoReturn:
     """Close the jail behind this process, say which one it is, and serve."""
     connection = socket.socket(fileno=3)
     try:
         jail.die_with_parent()
         os.setsid()
-        if namespaces:
-            jail.private_scratch(scratch, limits)
-        os.chdir(scratch)
+        isolation = _confine(namespaces, refused, limits, scratch, number)
         os.environ.clear()
         os.environ.update(jail.environment(scratch))
         tempfile.tempdir = None
-        jail.limit(limits)
-        isolation: jail.Isolation = "namespaces+landlock" if namespaces else "landlock"
-        try:
-            jail.landlock(scratch)
-        except OSError as error:
-            isolation, refused = "process", f"landlock: {error}"
-        if namespaces:
-            jail.drop_capabilities()
-        if jail.STRENGTHS.index(isolation) > jail.STRENGTHS.index(weakest):
-            raise jail.JailError(f"this machine gives only '{isolation}' ({refused})")
         _plain_streams()
         faulthandler.enable(2)
-        ready = {"isolation": isolation, "refused": refused}
+        ready = {"isolation": isolation, "refused": "; ".join(refused)}
         connection.sendall(wire.frame(wire.encode(ready)))
         worker.serve(connection)
     except jail.JailError as error:
@@ -410,6 +446,50 @@ def _enter(
         sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)
+
+
+def _confine(
+    namespaces: bool, refused: list[str], limits: jail.Limits, scratch: str, number: int
+) -> jail.Isolation:
+    """Give up all that the limits ask for, from strong to weak; what is refused is noted.
+
+    Raises:
+        jail.JailError: what this machine gives is not allowed.
+    """
+    isolation: jail.Isolation = "namespaces+landlock"
+    if namespaces:
+        jail.private_scratch(scratch, limits)
+    else:
+        isolation = "landlock"
+        if limits.allows("landlock+uid"):
+            try:
+                jail.become_nobody(number, scratch)
+                isolation = "landlock+uid"
+                jail.die_with_parent()  # new credentials had cleared it
+            except OSError as error:
+                refused.append(f"uid: {error}")
+    os.chdir(scratch)
+    jail.limit(limits)
+    if any(limits.allows(strength) for strength in jail.STRENGTHS[:-1]):
+        try:
+            jail.landlock(scratch)
+        except OSError as error:
+            isolation = "process"
+            refused.append(f"landlock: {error}")
+    else:
+        isolation = "process"
+    if namespaces:
+        jail.drop_capabilities()
+    jail.keep_private()
+    try:
+        seccomp.restrict()
+    except OSError as error:
+        refused.append(f"seccomp: {error}")
+    if not limits.allows(isolation):
+        wanted = limits.isolation or f"{limits.weakest} or stronger"
+        why = f" ({'; '.join(refused)})" if refused else ""
+        raise jail.JailError(f"'{wanted}' is demanded, and this machine gives '{isolation}'{why}")
+    return isolation
 
 
 def _plain_streams() -> None:

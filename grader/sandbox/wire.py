@@ -3,7 +3,8 @@
 A frame is a four-byte big-endian length and a msgpack body. What msgpack has no type for travels
 as an extension: tuples, sets, complex numbers, big integers, slices, dtypes, tensors (dtype, shape,
 raw bytes) and handles, which stand for objects that stay where they are. Nothing is ever unpickled,
-and every length is checked before memory is taken for it.
+every length is checked before memory is taken for it, and a message has so many parts and no more,
+since a container of one byte on the wire takes sixty in memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import msgpack
 
 MAX_FRAME = 64 * 1024 * 1024
 MAX_DEPTH = 24
+MAX_PARTS = 1 << 18
 MAX_DIMS = 16
 MAX_INT_BYTES = 4096
 
@@ -32,6 +34,10 @@ _DTYPES = (
     *("float64", "float32", "float16", "bfloat16"),
     *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"),
 )
+
+
+_TABLES = frozenset({dict, OrderedDict})
+_CONTAINERS = _TABLES | {list, tuple, set, frozenset}
 
 
 class WireError(Exception):
@@ -61,7 +67,9 @@ def encode(value: Any, keep: Callable[[Any], Handle] | None = None) -> bytes:
     Raises:
         WireError: something is not data and there is no `keep`, or the message grows too large.
     """
-    return _Encoder(keep).pack(value)
+    body = _Encoder(keep).pack(value)
+    _measure(value)
+    return body
 
 
 def decode(body: bytes | memoryview, resolve: Callable[[Handle], Any] | None = None) -> Any:
@@ -74,7 +82,28 @@ def decode(body: bytes | memoryview, resolve: Callable[[Handle], Any] | None = N
     Raises:
         WireError: the bytes are no message.
     """
-    return _Decoder(resolve).unpack(body)
+    value = _Decoder(resolve).unpack(body)
+    _measure(value)
+    return value
+
+
+def _measure(value: Any) -> None:
+    """Refuse what is nested too deep, or has too many parts, for those who walk over it."""
+    level: list[Any] = [[value]]
+    parts = 0
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[Any] = []
+        for one in level:
+            if type(one) in _TABLES:
+                inner += one.keys()
+            inner += one.values() if type(one) in _TABLES else one
+        parts += len(inner)
+        if parts > MAX_PARTS:
+            raise WireError(f"a value of over {MAX_PARTS} parts does not travel")
+        level = [one for one in inner if type(one) in _CONTAINERS]
+        if not level:
+            return
+    raise WireError(f"containers are nested more than {MAX_DEPTH} deep")
 
 
 class _Encoder:
@@ -154,6 +183,7 @@ class _Decoder:
     def __init__(self, resolve: Callable[[Handle], Any] | None):
         self.resolve = resolve
         self.depth = 0
+        self.left = 16 * MAX_PARTS  # a tensor is one part, but several containers
 
     def unpack(self, body: bytes | memoryview) -> Any:
         self.depth += 1
@@ -163,8 +193,13 @@ class _Decoder:
             return msgpack.unpackb(
                 body,
                 ext_hook=self.extend,
+                list_hook=self.count,
+                object_hook=self.count,
                 strict_map_key=False,
                 unicode_errors="surrogatepass",
+                timestamp=1,  # msgpack's own extension, which nobody here sends, is a number
+                max_array_len=MAX_PARTS,
+                max_map_len=MAX_PARTS,
             )
         except WireError:
             raise
@@ -173,7 +208,15 @@ class _Decoder:
         finally:
             self.depth -= 1
 
+    def count(self, parts: Any) -> Any:
+        """Called with each container as soon as it is made."""
+        self.left -= 1 + len(parts)
+        if self.left < 0:
+            raise WireError("a message of too many parts")
+        return parts
+
     def extend(self, code: int, body: bytes) -> Any:
+        self.count(())
         if code == _TUPLE:
             return tuple(self.items(body))
         if code == _SET:

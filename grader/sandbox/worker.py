@@ -26,6 +26,7 @@ from . import wire
 from .modules import Blocked, Finder, Source, installed
 
 MAX_ITEMS = 100_000
+MAX_HANDLES = 65_536
 MAX_TEXT = 4_000
 MAX_FRAMES = 12
 
@@ -84,7 +85,10 @@ class Room:
         raise wire.WireError(f"no such request: {op}")
 
     def keep(self, value: Any) -> wire.Handle:
-        number = self.request * 65536 + next(self.kept)
+        place = next(self.kept)
+        if place >= MAX_HANDLES:  # more would take the numbers of the next request
+            raise wire.WireError(f"an answer of over {MAX_HANDLES} objects does not travel")
+        number = self.request * MAX_HANDLES + place
         self.objects[number] = value
         kind = type(value)
         module = "" if kind.__module__ in ("builtins", self.target) else f"{kind.__module__}."
@@ -136,18 +140,18 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as second:
+    except BaseException as second:
         return f"(its message could not be made: {type(second).__name__})"
 
 
-def unwritten(text: str, blanks: Iterable[str]) -> list[str]:
+def unwritten(text: str, blanks: Iterable[str], path: str = "") -> list[str]:
     """Those of the blanks whose body is still nothing but `raise NotImplementedError`.
 
     Raises:
-        SyntaxError: the text is no Python.
+        SyntaxError: the text is no Python; it names the `path`.
     """
     found: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
-    for node in ast.parse(text).body:
+    for node in ast.parse(text, path).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found[node.name] = node
         elif isinstance(node, ast.ClassDef):
@@ -180,7 +184,8 @@ def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
     finder = Finder(sources)
     target = order["target"]
     try:
-        blank = unwritten(str(finder.sources[target].code), order["blanks"])
+        source = finder.sources[target]
+        blank = unwritten(str(source.code), order["blanks"], source.path)
         if order["blanks"] and blank == order["blanks"]:
             return None, {"state": "untouched", "unwritten": blank, "missing": []}
         seed(order["seed"])

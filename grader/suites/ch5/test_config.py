@@ -191,7 +191,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(student):
     文本不是数，8.0 不是个数，1 不是开关：要抛出写明字段名的 TypeError。
     """
     values = {
-        **dict.fromkeys(INTEGERS, ("8", 8.0)),
+        **dict.fromkeys(INTEGERS, (8.0, "8")),
         **dict.fromkeys(FLOATS, ("0.5", [0.5], None)),
         **dict.fromkeys(SWITCHES, ("True", 1, None)),
     }

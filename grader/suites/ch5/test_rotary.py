@@ -22,7 +22,7 @@ def test_the_tables_have_a_row_a_position_and_a_column_a_pair(student):
     got = student.precompute_freqs_cis(8, 5)
     check.that(
         isinstance(got, list | tuple) and len(got) == 2,
-        en="precompute_freqs_cis returns two tables: (freqs_cos, freqs_sin).",
+        en="Two tables are expected of precompute_freqs_cis: (freqs_cos, freqs_sin).",
         zh="precompute_freqs_cis 应返回两张表：(freqs_cos, freqs_sin)。",
         got=got,
     )
@@ -142,19 +142,23 @@ def test_half_precision_turns_in_float32_and_comes_back(student):
 
     输入输出都是 bfloat16；中间用 float32 计算，只在最后一步舍入。
     """
+
+    def in_half(m, xq, xk, freqs_cos, freqs_sin, exact):
+        got = m.apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
+        off = [(one.float() - other).abs() for one, other in zip(got, exact, strict=True)]
+        allowed = [2**-8 * other.abs() + 1e-5 for other in exact]  # one rounding is half of that
+        once = [bool((d <= most).all()) for d, most in zip(off, allowed, strict=True)]
+        return got[0], got[1], once
+
     xq, xk = (torch.randn(2, 16, heads, 32).bfloat16() for heads in (4, 2))
     tables = precompute_freqs_cis(32, 16)
-    got = student.apply_rotary_emb(xq, xk, *tables)
-    exact = apply_rotary_emb(xq.double().float(), xk.double().float(), *tables)
+    exact = apply_rotary_emb(xq.float(), xk.float(), *tables)
+    *got, once = student.run(in_half, xq, xk, *tables, exact)
     check.close(got, [part.bfloat16() for part in exact])
-    rounded_once = all(
-        bool(((one.float() - other).abs() <= 2**-8 * other.abs() + 1e-5).all())
-        for one, other in zip(got, exact, strict=True)
-    )
     check.that(
-        rounded_once,
-        en="The turn was computed in bfloat16: go to float32 first, and leave the tables in float32.",
-        zh="旋转是在 bfloat16 下计算的：先转成 float32，表也保持 float32。",
+        all(once),
+        en="The turn was computed in bfloat16: go to float32 first, and do not cast the tables.",
+        zh="旋转是在 bfloat16 下计算的：先转成 float32，也不要转换表的类型。",
         got=got[0],
         expected=exact[0],
     )
@@ -225,12 +229,12 @@ def test_a_score_knows_only_how_far_apart_two_tokens_are(student):
 
 
 def test_rows_go_from_pairs_to_halves_within_each_head(student):
-    """Two heads of four rows, [a0 b0 a1 b1], become [a0 a1 b0 b1] each.
+    """Two heads of six rows, [a0 b0 a1 b1 a2 b2], become [a0 a1 a2 b0 b1 b2] each.
 
-    两个头、每头四行 [a0 b0 a1 b1]，各自变成 [a0 a1 b0 b1]。
+    两个头、每头六行 [a0 b0 a1 b1 a2 b2]，各自变成 [a0 a1 a2 b0 b1 b2]。
     """
-    weight = torch.arange(8.0).view(8, 1)
-    halves = torch.tensor([0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]).view(8, 1)
+    weight = torch.arange(12.0).view(12, 1)
+    halves = torch.tensor([0.0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]).view(12, 1)
     check.equal(student.permute_for_hf(weight, 2), halves)
 
 
@@ -240,8 +244,17 @@ def test_rows_move_and_columns_stay(student, n_heads, d, D):
 
     只移动整行，且不出自己的头；数值不变。
     """
-    weight = torch.randn(n_heads * d, D).bfloat16()
+    weight = torch.randn(n_heads * d, D)
     check.equal(student.permute_for_hf(weight, n_heads), permute_for_hf(weight, n_heads))
+
+
+def test_half_precision_weights_move_without_rounding(student):
+    """Rows are moved, not computed: bfloat16 stays bfloat16.
+
+    行只是移动，没有计算：bfloat16 仍是 bfloat16。
+    """
+    weight = torch.randn(12, 4).bfloat16()
+    check.equal(student.permute_for_hf(weight, 2), permute_for_hf(weight, 2))
 
 
 def test_rows_that_do_not_make_even_heads_are_refused(student):
@@ -395,7 +408,8 @@ def one_table_only(freqs, x):
     "apply_rotary_emb",
     en="You paired feature i with i + d/2, as Hugging Face does (rotate_half). Here neighbours "
     "pair: (x0, x1), (x2, x3), ...",
-    zh="你把第 i 个与第 i + d/2 个配对（Hugging Face 的 rotate_half）。这里是相邻两数成对：(x0, x1), (x2, x3), …",
+    zh="你把第 i 个与第 i + d/2 个配对（Hugging Face 的 rotate_half）。"
+    "这里是相邻两数成对：(x0, x1), (x2, x3), …",
 )
 def rotate_half(xq, xk, freqs_cos, freqs_sin):
     def turn(x):

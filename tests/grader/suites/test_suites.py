@@ -103,7 +103,6 @@ def test_a_known_mistake_is_rejected_and_named_as_itself(exercise_id, wrong_id):
             seed=seed,
             time_s=exercise.time_limit_s,
             limits=Limits(),
-            weakest="process",
             output_bytes=1000,
         )
         graded = grade_room(job, wrong_room(solutions, exercise.module, wrong))
