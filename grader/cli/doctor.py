@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import click
 
-from grader import catalogue, engine
+from grader import catalogue
 from grader.learning import workspace
 
 
 @click.command()
 def doctor() -> None:
     """Say what this machine gives: versions, isolation, and why not a stronger one."""
+    import platform
+    from importlib import metadata
+
+    from grader import engine
+
     known = catalogue.load()
     count = sum(1 for _ in known)
     click.echo(f"happyllm   {metadata.version('happyllm')}, {count} exercises")

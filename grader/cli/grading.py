@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grader import catalogue, engine, shelf
+from grader import catalogue
 from grader.catalogue import Exercise, Language
 from grader.learning import workspace
-from grader.report import Graded, Report
-from grader.sandbox.jail import STRENGTHS, Isolation, Limits
+from grader.sandbox.isolation import STRENGTHS, Isolation
 
 from .command import language_option
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from grader import engine
+    from grader.report import Graded, Report
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 FORMATS = ("terminal", "plain", "json")
@@ -73,11 +75,13 @@ def grade(
     lang: Language,
 ) -> None:
     """Grade exercises. This is what `happyllm-grade TARGET` does."""
+    from grader import engine
+
     known = catalogue.load()
     place, exercises = workspace.aim(targets, known, folder)
     if debug and isolation:
         raise click.UsageError("--debug runs the code without isolation; leave one of the two out")
-    limits = Limits(isolation=isolation)
+    limits = engine.Limits(isolation=isolation)
     policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug, limits=limits)
     sources = place.sources(exercises)
     ctx.exit(_run(exercises, sources, policy, form, output, lang).exit_code)
@@ -87,6 +91,8 @@ def grade(
 @language_option
 def demo(lang: Language) -> None:
     """Grade three small answers: a right one, a wrong one, and a stub."""
+    from grader import engine, shelf
+
     known = catalogue.load()
     exercises = [known[f"ch5/{name}"] for name in ("repeat_kv", "rms_norm", "mlp")]
     sources = {e.file: shelf.stub(e) for e in exercises}
@@ -123,6 +129,8 @@ def _run(
     *,
     lead_on: bool = True,
 ) -> Report:
+    from grader import engine
+
     form = form or ("terminal" if output is None and sys.stdout.isatty() else "plain")
     if form == "terminal" and output is None:
         return _show_live(exercises, sources, policy, lang, lead_on)
@@ -144,6 +152,7 @@ def _show_live(
     lead_on: bool,
 ) -> Report:
     """Show each exercise as soon as it is graded, and then the rest."""
+    from grader import engine
     from grader.render import terminal
 
     console = _console()

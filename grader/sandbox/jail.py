@@ -8,7 +8,8 @@ From strong to weak:
 - `landlock`: the same under the user who grades, where there is no other to become;
 - `process`: limits only.
 
-In each of them the seccomp filter holds too, where the kernel has it: no process, program or socket.
+In each of them the seccomp filter holds too, where the kernel has one: no process, no program, no
+socket.
 """
 
 from __future__ import annotations
@@ -24,10 +25,8 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-Isolation = Literal["namespaces+landlock", "landlock+uid", "landlock", "process"]
-STRENGTHS: tuple[Isolation, ...] = ("namespaces+landlock", "landlock+uid", "landlock", "process")
+from .isolation import STRENGTHS, Isolation
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     *(0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),

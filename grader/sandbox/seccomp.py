@@ -1,7 +1,7 @@
-"""System calls that a worker may not make: no new process, no program, no socket, no foreign signal.
+"""System calls that a worker may not make: no process, no program, no socket, no foreign signal.
 
 The filter is a few dozen BPF instructions, made here, because it needs no privilege and works in
-containers that refuse namespaces. What an exercise may lawfully need (threads, files, memory) stays.
+containers that refuse namespaces. What an exercise may need (threads, files, memory) stays.
 Numbers are those of the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, and
 include/uapi/asm-generic/unistd.h for aarch64).
 """
