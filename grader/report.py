@@ -119,10 +119,19 @@ class Test:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake that explains every answer the learner's code gave."""
+    """A known mistake that explains the answers that the learner's code gave.
+
+    Attributes:
+        certain: it explains every answer, and no other known mistake does.
+        explains: the share of the failing tests that it explains.
+        rivals: the ids of other known mistakes that explain as much.
+    """
 
     id: str
     message: Text
+    certain: bool = True
+    explains: float = 1.0
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,6 @@ def status(error: BaseException) -> int:
     if isinstance(error, _THEIRS):
         print(f"happyllm-grade: {error}", file=sys.stderr)
         return USAGE
-    if isinstance(error, BrokenPipeError):  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return USAGE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EIO):
         where = error.filename or "the output"
         print(f"happyllm-grade: {where}: {error.strerror}; make room there", file=sys.stderr)

@@ -51,6 +51,7 @@ def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
             time_s=order["timeout_s"] or exercise.time_limit_s,
             limits=jail.Limits(**order["limits"]),
             output_bytes=order["output_bytes"],
+            suite=Path(order["suites"], exercise.chapter, exercise.suite.name),
         )
 
 

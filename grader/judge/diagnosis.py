@@ -1,20 +1,24 @@
-"""Naming the mistake: the known wrong answer that always says what the learner's code says."""
+"""Naming the mistake: the known wrong answer that always says what the learner's code says.
+
+A mistake is named for certain only when it alone explains every answer, right ones and wrong ones.
+Where none does, two mistakes met perhaps: then the one that explains the most is named, with the
+share that it explains. A variant explains nothing where it answers as the solution does.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from grader.catalogue import Text
 from grader.report import Mistake
-from grader.sandbox.modules import Source
-from grader.sandbox.worker import Room, local_room
+from grader.sandbox.worker import Room
 
+from .marks import KnownWrong, known_wrong, known_wrongs, wrong_room
 from .student import (
     Asked,
     BadAnswer,
@@ -28,90 +32,107 @@ from .student import (
     TimedOut,
 )
 
-_MARK = "__known_wrong__"
-ROUNDINGS = 256  # two ways to make the same mistake differ by rounding, not by more
+__all__ = ["KnownWrong", "Seen", "diagnose", "explainers", "known_wrong", "known_wrongs"]
+__all__ += ["same", "wrong_room"]
 
-Variant = TypeVar("Variant", bound=Callable[..., Any])
+ROUNDINGS = 256  # two ways to make the same mistake differ by rounding, not by more
+FEW_ROUNDINGS = 2
+COARSE = 0.01  # the largest share of a value that many roundings may come to
+
+OpenRoom = Callable[[KnownWrong | None], Room]
+"""Makes a room that holds the solution with one mistake put into it, or the solution itself."""
 
 
 @dataclass(frozen=True)
-class KnownWrong:
-    """A mistake that people make, as code.
+class Seen:
+    """One test as it went: what it asked and was answered, and whether it passed."""
 
-    Attributes:
-        id: the variant's own name in the suite, `tiled`.
-        target: what it stands in for, `repeat_kv` or `RMSNorm.forward`.
-        message: what to tell the learner who made it.
-        variant: the function or class.
-    """
-
-    id: str
-    target: str
-    message: Text
-    variant: Any
-
-
-def known_wrong(target: str, *, en: str, zh: str) -> Callable[[Variant], Variant]:
-    """Mark a function or class of a suite as a mistake that people make.
-
-    Args:
-        target: the object of the exercise that it stands in for, `repeat_kv` or `RMSNorm.forward`.
-        en: what to say to who made it, in English.
-        zh: the same, in Chinese.
-    """
-
-    def mark(variant: Variant) -> Variant:
-        entry = KnownWrong(variant.__name__, target, Text(en=en, zh=zh), variant)
-        setattr(variant, _MARK, entry)
-        return variant
-
-    return mark
-
-
-def known_wrongs(suite: ModuleType) -> tuple[KnownWrong, ...]:
-    """The mistakes that a suite knows, in the order of its file."""
-    return tuple(
-        entry
-        for name, value in vars(suite).items()
-        if isinstance(entry := getattr(value, "__dict__", {}).get(_MARK), KnownWrong)
-        and entry.id == name
-    )
-
-
-def wrong_room(solution: Sequence[Source], target: str, wrong: KnownWrong) -> Room:
-    """A room that holds the solution with one mistake put into it."""
-    room = local_room(solution, target)
-    *path, name = wrong.target.split(".")
-    owner: Any = room.modules[target]
-    for step in path:
-        owner = getattr(owner, step)
-    getattr(owner, name)  # a target that is not there is the suite's mistake
-    setattr(owner, name, wrong.variant)
-    return room
+    log: Sequence[Asked]
+    passed: bool
 
 
 def diagnose(
-    logs: Sequence[Sequence[Asked]],
-    wrongs: Iterable[KnownWrong],
-    open_room: Callable[[KnownWrong], Room],
+    seen: Iterable[Seen], wrongs: Iterable[KnownWrong], open_room: OpenRoom
 ) -> Mistake | None:
-    """Name the mistake that explains every answer, if one of the known ones does.
+    """Name the mistake that explains every answer, or else the one that explains the most.
 
     Args:
-        logs: what each test asked and was answered.
+        seen: every test that asked something.
         wrongs: the mistakes to try, in order.
-        open_room: makes a room that holds one of them.
+        open_room: makes a room that holds one of them, or none.
     """
-    if not any(logs) or any(_unexplainable(asked.answer) for log in logs for asked in log):
+    fits = explainers(seen, wrongs, open_room)
+    if not fits:
         return None
+    (wrong, share), *others = fits
+    rivals = tuple(other.id for other, _ in others)
+    certain = share == 1.0 and not rivals
+    return Mistake(wrong.id, wrong.message, certain, round(share, 4), rivals)
+
+
+def explainers(
+    seen: Iterable[Seen], wrongs: Iterable[KnownWrong], open_room: OpenRoom
+) -> list[tuple[KnownWrong, float]]:
+    """The mistakes that explain the most failing tests, and what share of them that is.
+
+    A mistake explains a failing test when it gives every answer that the learner's code gave, and
+    one of them is not the solution's. It must not give another answer where the learner's is right.
+    """
+    tests = [one for one in seen if one.log]
+    if all(one.passed for one in tests):
+        return []
+    solution = open_room(None)
+    failing = [_Failing(one.log, solution) for one in tests if not one.passed]
+    telling = [one for one in failing if one.wrong]
+    others = [one.log for one in tests if one.passed]
+    others += [one.log for one in failing if not one.wrong]
+    counts: list[tuple[KnownWrong, Room, int]] = []
     for wrong in wrongs:
-        if all(explains(open_room(wrong), log) for log in logs):
-            return Mistake(id=wrong.id, message=wrong.message)
-    return None
+        room = open_room(wrong)
+        if count := sum(one.is_explained(room) for one in telling):
+            counts.append((wrong, room, count))
+    counts.sort(key=lambda entry: -entry[2])
+    best: list[tuple[KnownWrong, float]] = []
+    most = 0
+    for wrong, room, count in counts:
+        if count < most:
+            break
+        if all(explains(room, log) for log in others):
+            most = count
+            best.append((wrong, count / len(telling)))
+    return best
+
+
+class _Failing:
+    """A test that the learner's code fails, beside what the solution answers in it."""
+
+    def __init__(self, log: Sequence[Asked], solution: Room):
+        self.log = log
+        self.right = [ours for ours, _ in _replay(solution, log)]
+        self.wrong = {  # the answers that are not the solution's, to the last bits
+            number
+            for number, (right, asked) in enumerate(zip(self.right, log, strict=True))
+            if not same(right, asked.answer, FEW_ROUNDINGS)
+        }
+
+    def is_explained(self, room: Room) -> bool:
+        """Whether a room gives the same answers, and at a wrong one not the solution's."""
+        found = False
+        for number, (ours, theirs) in enumerate(_replay(room, self.log)):
+            if not same(ours, theirs):
+                return False
+            right = self.right[number]
+            found = found or (number in self.wrong and not same(right, ours, FEW_ROUNDINGS))
+        return found
 
 
 def explains(room: Room, log: Sequence[Asked]) -> bool:
     """Whether a room gives the same answers to the same requests."""
+    return all(same(answer, theirs) for answer, theirs in _replay(room, log))
+
+
+def _replay(room: Room, log: Sequence[Asked]) -> Iterator[tuple[Any, Any]]:
+    """Put the same requests to a room; its answers, each beside the learner's."""
     again = Student(LocalBackend(room), (), "")
     for asked in log:
         what = (asked.op, asked.on, asked.name, asked.args, asked.kwargs)
@@ -119,29 +140,47 @@ def explains(room: Room, log: Sequence[Asked]) -> bool:
             answer = again._ask(*what, title=asked.title, code=asked.code)
         except StudentFailure as failure:
             answer = failure
-        if not same(answer, asked.answer):
-            return False
-    return True
+        yield answer, asked.answer
 
 
 def _unexplainable(answer: Any) -> bool:
     return isinstance(answer, TimedOut | OutOfMemory | Died | BadAnswer)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two answers are the same up to rounding."""
-    if isinstance(one, Raised) or isinstance(other, Raised):
-        return isinstance(one, Raised) and isinstance(other, Raised) and one.type == other.type
+def _same_exceptions(ours: Raised, theirs: Raised) -> bool:
+    """Whether two exceptions tell of one mistake.
+
+    Where the learner's own `raise` speaks, the words are the learner's and only the type counts.
+    What Python or torch says must be said of both: many mistakes end in some TypeError.
+    """
+    if ours.type != theirs.type:
+        return False
+    if theirs.frames and theirs.frames[-1].text.startswith(("raise", "assert")):
+        return True
+    return _said(ours) == _said(theirs)
+
+
+def _said(error: Raised) -> str:
+    return re.sub(r"0x[0-9a-f]+", "0x", error.message)
+
+
+def same(one: Any, other: Any, roundings: int = ROUNDINGS) -> bool:
+    """Whether our answer and the learner's are the same up to rounding."""
+    if isinstance(one, Raised) and isinstance(other, Raised):
+        return _same_exceptions(one, other)
     if isinstance(one, StudentFailure) or isinstance(other, StudentFailure):
         return False
     if isinstance(one, Remote) or isinstance(other, Remote):
         return isinstance(one, Remote) and isinstance(other, Remote)
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return _same_tensors(one, other)
+        return _same_tensors(one, other, roundings)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(_pairs(one, other))
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(same(a, b, roundings) for a, b in pairs)
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(
+            same(one[key], other[key], roundings) for key in one
+        )
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-8) or (
             one != one and other != other
@@ -149,15 +188,11 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _pairs(one: Sequence[Any], other: Sequence[Any]) -> Iterator[bool]:
-    return (same(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
+def _same_tensors(one: torch.Tensor, other: torch.Tensor, roundings: int) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     if one.dtype.is_complex:
-        return _same_tensors(torch.view_as_real(one), torch.view_as_real(other))
+        return _same_tensors(torch.view_as_real(one), torch.view_as_real(other), roundings)
     if one.numel() == 0 or not one.dtype.is_floating_point:
         return bool(torch.equal(one, other))
     a, b = one.double(), other.double()
@@ -168,5 +203,6 @@ def _same_tensors(one: torch.Tensor, other: torch.Tensor) -> bool:
     if not bool(((odd_a == odd_b) | (odd_a.isnan() & odd_b.isnan())).all()):
         return False
     size = float(b[finite].abs().max()) if finite.any() else 0.0
-    allowed = ROUNDINGS * torch.finfo(one.dtype).eps * size
+    eps = torch.finfo(one.dtype).eps
+    allowed = max(FEW_ROUNDINGS * eps, min(roundings * eps, COARSE)) * size
     return bool(((a - b)[finite].abs() <= allowed).all())

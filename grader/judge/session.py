@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -32,7 +33,8 @@ from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
 from . import show
 from .check import CheckFailed
-from .diagnosis import diagnose, known_wrongs, wrong_room
+from .diagnosis import Seen, diagnose, known_wrongs
+from .marks import variant_room
 from .student import (
     Asked,
     Backend,
@@ -76,6 +78,9 @@ class Job:
         solutions: those of all that this exercise requires, in order, and its own last.
         own: the learner's own requirements are used, not the solutions.
         seed: the hidden inputs are drawn from it.
+        suite: the hidden suite, where it is not the exercise's own.
+        stop_early: end at the first test that does not pass.
+        diagnose: name the mistake when a test does not pass.
     """
 
     exercise: Exercise
@@ -86,6 +91,9 @@ class Job:
     time_s: float
     limits: Limits
     output_bytes: int
+    suite: Path | None = None
+    stop_early: bool = False
+    diagnose: bool = True
 
     @property
     def modules(self) -> list[Source]:
@@ -122,7 +130,8 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
 def grade_in_process(job: Job) -> Graded:
     """Grade in this very process, for `--debug`: breakpoints work, and nothing is held back."""
     started = time.monotonic()
-    graded = _grade(job, _LocalSeat(job))
+    with _kept_as_it_was():
+        graded = _grade(job, _LocalSeat(job))
     return replace(graded, duration_s=round(time.monotonic() - started, 4))
 
 
@@ -254,8 +263,11 @@ def _grade(job: Job, seat: _Seat) -> Graded:
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
     plugin = _Plugin(job, seat, blank)
     with _kept_as_it_was():
-        where = ["--rootdir", str(exercise.suite.parent), str(exercise.suite)]
-        status = pytest.main([*_PYTEST, *where], plugins=[plugin])
+        suite = job.suite or exercise.suite
+        how = ["--maxfail=1"] if job.stop_early else []
+        where = ["--rootdir", str(suite.parent), str(suite)]
+        sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
+        status = pytest.main([*_PYTEST, *how, *where], plugins=[plugin])
         return _verdict(job, plugin, status)
 
 
@@ -268,6 +280,8 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     tests = []
     for test_id, claim in plugin.expected.items():
         record = plugin.records.get(test_id)
+        if record is None and job.stop_early and any(t.outcome != "passed" for t in tests):
+            break
         if record is None:
             lost = _fault(f"no record of the test {test_id}")
             record = Test(test_id, claim, "fault", 0.0, lost)
@@ -276,11 +290,12 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
         outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None
-    if outcome in ("failed", "error") and plugin.suite is not None:
+    if job.diagnose and outcome in ("failed", "error") and plugin.suite is not None:
+        passed = {test.id for test in tests if test.outcome == "passed"}
         mistake = diagnose(
-            [log for log in plugin.logs if log],
+            [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
             known_wrongs(plugin.suite),
-            lambda wrong: wrong_room(job.solutions, exercise.module, wrong),
+            lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
         )
     first = next((test.failure for test in tests if test.outcome == outcome), None)
     return replace(_ended(job, outcome, first), tests=tuple(tests), mistake=mistake)
@@ -313,7 +328,7 @@ class _Plugin:
         self.blank = blank
         self.expected: dict[str, Text] = {}
         self.records: dict[str, Test] = {}
-        self.logs: list[list[Asked]] = []
+        self.logs: dict[str, list[Asked]] = {}
         self.suite: ModuleType | None = None
         self.broken = ""
 
@@ -334,7 +349,7 @@ class _Plugin:
     def student(self, request: pytest.FixtureRequest) -> Student:
         self.seat.refresh()
         student = Student(self.seat.backend, _names(self.job.exercise), self.job.exercise.file)
-        self.logs.append(student._log)
+        self.logs[request.node.name] = student._log
         student.seed(_number(self.job.seed, "room", request.node.name))
         return student
 

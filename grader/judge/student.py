@@ -151,15 +151,18 @@ class WorkerBackend:
         self.pipe, pipe_in = os.pipe()
         os.set_blocking(self.pipe, False)
         self.link.setblocking(False)
-        try:
-            self.number: int | None = lease.fork_worker(theirs, pipe_in, limits)
-        finally:
-            theirs.close()
-            os.close(pipe_in)
         self.frames = wire.Frames()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.link, selectors.EVENT_READ)
         self.selector.register(self.pipe, selectors.EVENT_READ)
+        try:
+            self.number: int | None = lease.fork_worker(theirs, pipe_in, limits)
+        except BaseException:
+            self._hang_up()
+            raise
+        finally:
+            theirs.close()
+            os.close(pipe_in)
         try:
             ready = wire.decode(self._receive())
         except StudentFailure as failure:  # no line of anybody's code has run yet
@@ -246,12 +249,17 @@ class WorkerBackend:
         if self.number is None:
             return None
         number, self.number = self.number, None
-        ending = self.lease.end_worker(number)
-        self._drain()
+        try:
+            ending = self.lease.end_worker(number)
+            self._drain()
+        finally:
+            self._hang_up()
+        return ending
+
+    def _hang_up(self) -> None:
         self.selector.close()
         self.link.close()
         os.close(self.pipe)
-        return ending
 
 
 # ---- what a suite sees

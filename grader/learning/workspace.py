@@ -91,7 +91,7 @@ def aim(
         try:
             exercises = catalogue.find(target)
         except UnknownTarget:
-            there = _at(_path(target, workspace), catalogue)
+            there = _at(_path(target, workspace), catalogue) if target else None
             if there is None:
                 raise
             root, exercises = there
@@ -113,17 +113,17 @@ def aim(
 def _path(target: str, workspace: Path | None) -> Path:
     """A target as a path: from the workspace that was named, or else from here."""
     inside = (workspace or Path()) / target
-    return inside if inside.exists() else Path(target)
+    return inside if os.path.exists(inside) else Path(target)
 
 
 def _at(path: Path, catalogue: Catalogue) -> tuple[Path, tuple[Exercise, ...]] | None:
     """The workspace and the exercises that a path means, if it is a file or a folder of them."""
-    here = path.resolve()
-    if path.suffix == ".py" or path.is_file():
+    if path.suffix == ".py" or os.path.isfile(path):
         exercise = _exercise_at(path, catalogue)
-        return here.parents[1], (exercise,)
-    if not path.is_dir():
+        return path.resolve().parents[1], (exercise,)
+    if not os.path.isdir(path):
         return None
+    here = path.resolve()
     for chapter in catalogue.chapters:
         if chapter.id == here.name:
             return here.parent, chapter.exercises
@@ -133,13 +133,13 @@ def _at(path: Path, catalogue: Catalogue) -> tuple[Path, tuple[Exercise, ...]] |
 
 
 def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
-    resolved = path.resolve()
-    name = f"{resolved.parent.name}/{resolved.stem}"
-    if not path.exists():
+    if not os.path.exists(path):
         raise WorkspaceError(
             f"{path}: there is no such file; `happyllm-grade list` shows the exercises, "
             "and `happyllm-grade init .` puts missing files back"
         )
+    resolved = path.resolve()
+    name = f"{resolved.parent.name}/{resolved.stem}"
     try:
         return catalogue[name]
     except UnknownTarget as unknown:

@@ -23,7 +23,7 @@ def _lines(report: Report, language: Language, lead_on: bool) -> Iterator[str]:
     yield say("points", language, n=report.points, of=report.points_possible)
     yield f"{say('seed', language, seed=report.seed)}, {report.isolation}"
     if report.next and lead_on:
-        yield f"{say('next', language)}: happyllm-grade {report.next}"
+        yield say("next", language, command=f"happyllm-grade {report.next}")
 
 
 def _exercise(graded: Graded, language: Language) -> Iterator[str]:
@@ -33,13 +33,13 @@ def _exercise(graded: Graded, language: Language) -> Iterator[str]:
     if graded.outcome in ("passed", "untouched"):
         return
     if graded.mistake is not None:
-        yield f"  {say('mistake', language)}: {one_line(graded, language)}"
+        yield f"  {say('mistake', language, said=one_line(graded, language))}"
     for test in graded.tests:
         yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}"
     if graded.failure is not None:
         yield from (f"  {line}" for line in _failure(graded.failure, language))
     if graded.printed is not None:
-        yield f"  {say('printed', language)}:"
+        yield f"  {say('printed', language)}"
         yield from (f"    {line}" for line in clean(graded.printed.text).splitlines())
         if graded.printed.dropped_bytes:
             yield f"    {say('dropped', language, n=graded.printed.dropped_bytes)}"

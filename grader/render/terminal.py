@@ -64,7 +64,7 @@ def detail(graded: Graded, language: Language) -> RenderableType:
         parts.extend(_failure(graded.failure, language))
     if graded.printed is not None and graded.printed.text.strip():
         parts.append(Text(""))
-        parts.append(Text(f"{say('printed', language)}:", style="dim"))
+        parts.append(Text(say("printed", language), style="dim"))
         shown, left = _beginning(graded.printed.text)
         parts.extend(Padding(Text(clean(one)), (0, 0, 0, 2)) for one in shown)
         left += graded.printed.dropped_bytes
@@ -106,8 +106,9 @@ def summary(report: Report, language: Language, *, lead_on: bool = True) -> Rend
         pass
     elif count > 1:
         following = next(graded for graded in report.exercises if graded.id == report.next)
-        step = Text(f"{say('next', language)}: ", style="bold")
-        step.append(f"happyllm-grade {following.id}", style="cyan")
+        command = f"happyllm-grade {following.id}"
+        step = Text(say("next", language, command=command), style="bold")
+        step.highlight_words([command], style="not bold cyan")
         parts.append(step)
         if following.outcome == "untouched":
             parts.append(Text(say("untouched", language, file=following.file), style="dim"))
@@ -131,7 +132,7 @@ def others(report: Report, language: Language) -> RenderableType | None:
         return None
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for graded in rest:
         grid.add_row(
             Text(graded.id, style=f"bold {STYLE[graded.outcome]}"), Text(one_line(graded, language))
@@ -167,7 +168,7 @@ def _tests(graded: Graded, language: Language) -> RenderableType:
     passed = sum(test.outcome == "passed" for test in graded.tests)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
-    grid.add_column()
+    grid.add_column(overflow="fold")  # Chinese has no spaces to break at
     count = say("tests_passed", language, n=passed, of=len(graded.tests))
     grid.add_row("", Text(count, style="dim"))
     shown: dict[str, Outcome] = {}

@@ -15,7 +15,7 @@ OUTCOME: dict[Outcome, Text] = {
     "memory": Text("memory", "内存超限"),
     "blocked": Text("blocked", "被拦截"),
     "untouched": Text("untouched", "未开始"),
-    "fault": Text("grader's fault", "评测器出错"),
+    "fault": Text("our fault", "评测器出错"),
 }
 
 MARK: dict[Outcome, str] = {
@@ -48,15 +48,14 @@ SAID = {
         "largest difference {difference} at {index}", "最大误差 {difference}，在 {index}"
     ),
     "allowed": Text("rounding explains {tolerance}", "舍入误差至多 {tolerance}"),
-    "printed": Text("your code printed", "你的代码打印了"),
+    "printed": Text("your code printed:", "你的代码打印了："),
     "dropped": Text("… and {n} bytes more, not kept", "……另有 {n} 字节未保留"),
-    "line": Text("where", "位置"),
     "reread": Text("reread section {section}", "重读 {section} 节"),
-    "mistake": Text("The mistake", "错误所在"),
+    "mistake": Text("The mistake: {said}", "错误所在：{said}"),
     "tests_passed": Text("{n} of {of} tests passed", "{of} 个测试中 {n} 个通过"),
     "points": Text("{n} of {of} points", "{of} 分中得 {n} 分"),
     "solved": Text("{n} of {of} exercises passed", "{of} 道练习中 {n} 道通过"),
-    "next": Text("Next", "下一步"),
+    "next": Text("Next: {command}", "下一步：{command}"),
     "all_done": Text("All passed.", "全部通过。"),
     "seed": Text("seed {seed}", "种子 {seed}"),
     "untouched": Text(
@@ -66,7 +65,6 @@ SAID = {
     "no_isolation": Text(
         "This code ran without isolation (--debug).", "这段代码在没有隔离的情况下运行（--debug）。"
     ),
-    "more": Text("and {n} more failing: {names}", "还有 {n} 道未通过：{names}"),
     "stands_on": Text(
         "graded on the solutions of {names}, so that nothing else is to blame",
         "其所依赖的 {names} 用的是参考实现，因此问题只在这个文件里",

@@ -121,6 +121,7 @@ def landlock(scratch: str) -> None:
         from landlock import FSAccess, LandlockError, Ruleset
     except ImportError as error:
         raise OSError("the package landlock is not installed") from error
+    ctypes.set_errno(0)  # the package takes what an earlier call left for an error of its own
     try:
         rules = Ruleset()
         readable = FSAccess.READ_FILE | FSAccess.READ_DIR | FSAccess.EXECUTE

@@ -87,8 +87,12 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             request = {"op": "judge", "entry": entry}
-            with self._lock:
-                _ask(self._connection, request, [theirs.fileno()], self.last_words)
+            try:
+                with self._lock:
+                    _ask(self._connection, request, [theirs.fileno()], self.last_words)
+            except BaseException:
+                ours.close()
+                raise
         return ours
 
     def offers(self) -> dict[jail.Isolation, str]:

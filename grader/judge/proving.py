@@ -1,0 +1,116 @@
+"""The judge as an author's witness: what a suite makes of solutions, mutants and its own variants.
+
+A process forked from the warm server, like the desk. It carries out one task after another; what
+the answers mean is decided by `grader.authoring.soundness`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from grader.catalogue import Exercise
+from grader.report import Graded, build
+from grader.sandbox import wire
+from grader.sandbox.jail import Limits
+from grader.sandbox.modules import Source
+from grader.sandbox.nursery import Lease
+
+from . import marks
+from .session import Job, grade_in_worker, grade_room
+
+
+def main(connection: socket.socket, lease: Lease) -> None:
+    """Carry out tasks from `connection` until it closes, and answer each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while (body := wire.receive(connection)) is not None:
+        try:
+            reply = {"answer": answer(wire.decode(body), lease)}
+        except Exception:
+            reply = {"fault": traceback.format_exc()[-3000:]}
+        connection.sendall(wire.frame(wire.encode(reply)))
+
+
+def answer(task: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
+    """Carry out one task.
+
+    `do` is `marks` (what the suite says of itself), `submission` (a text, in the jail) or `variants`
+    (the solution with variants of the suite put into it; with none, the solution itself).
+    """
+    job = _job(task)
+    if task["do"] == "marks":
+        return _marks(_suite(job))
+    if task["do"] == "submission":
+        return _told(grade_in_worker(job, lease))
+    suite = _suite(job)
+    known = {entry.id: entry for entry in (*marks.known_wrongs(suite), *marks.rights(suite))}
+    room = marks.variant_room(
+        job.solutions, job.exercise.module, *(known[name] for name in task["variants"])
+    )
+    return _told(grade_room(job, room))
+
+
+def _job(task: Mapping[str, Any]) -> Job:
+    exercise: Exercise = build(Exercise, task["exercise"])
+    solutions = tuple(Source(*entry) for entry in task["solutions"])
+    return Job(
+        exercise=exercise,
+        files={exercise.file: task.get("text", "")},
+        solutions=solutions,
+        own=False,
+        seed=task["seed"],
+        time_s=task["time_s"],
+        limits=Limits(),
+        output_bytes=2000,
+        suite=Path(task["suite"]),
+        stop_early=task["stop_early"],
+        diagnose=task["diagnose"],
+    )
+
+
+def _suite(job: Job) -> ModuleType:
+    path = job.suite or job.exercise.suite
+    spec = importlib.util.spec_from_file_location(f"suite_of_{job.exercise.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _marks(suite: ModuleType) -> dict[str, Any]:
+    return {
+        "wrongs": [
+            {"id": one.id, "target": one.target, "en": one.message.en, "zh": one.message.zh}
+            for one in marks.known_wrongs(suite)
+        ],
+        "rights": [{"id": one.id, "target": one.target} for one in marks.rights(suite)],
+        "equivalents": [
+            {"target": one.target, "was": one.was, "becomes": one.becomes, "because": one.because}
+            for one in marks.equivalents(suite)
+        ],
+    }
+
+
+def _told(graded: Graded) -> dict[str, Any]:
+    """What a proof needs of a grading."""
+    first = graded.first_failure
+    failure = graded.failure
+    return {
+        "outcome": graded.outcome,
+        "tests": [[test.id, test.claim.en, test.claim.zh] for test in graded.tests],
+        "failed": first.id if first is not None else "",
+        "why": failure.message.en if failure is not None else "",
+        "mistake": graded.mistake.id if graded.mistake is not None else "",
+        "certain": graded.mistake is not None and graded.mistake.certain,
+        "rivals": list(graded.mistake.rivals) if graded.mistake is not None else [],
+        "duration_s": graded.duration_s,
+    }

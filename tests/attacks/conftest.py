@@ -1,0 +1,185 @@
+"""A warm server, and a world around it that an attack could harm: files, sockets, a bystander."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grader import catalogue, engine, shelf
+from grader.sandbox.jail import STRENGTHS
+from grader.sandbox.nursery import ROOT, Nursery
+
+SECRET = "a-token-of-the-class-that-nobody-may-read-0815"
+
+
+@dataclass
+class World:
+    """What stands outside the room."""
+
+    folder: Path
+    nursery: Nursery
+    offered: dict[str, str]
+    bystander: subprocess.Popen[bytes]
+    listeners: dict[str, socket.socket]
+    reached: list[str] = field(default_factory=list)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {
+            "repo": ROOT,
+            "marker": self.folder / "marker",
+            "class": self.folder / "class",
+            "judge": os.getpid(),
+            "server": self.nursery._process.pid,
+            "bystander": self.bystander.pid,
+            "tcp": self.listeners["tcp"].getsockname()[1],
+            "udp": self.listeners["udp"].getsockname()[1],
+            "unix": self.folder / "service",
+            "abstract": f"happyllm-attack-{os.getpid()}",
+        }
+
+    def marks(self) -> list[str]:
+        """What lies where nothing may be written."""
+        found = list((self.folder / "marker").iterdir())
+        for folder in (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path.home(), ROOT):
+            with contextlib.suppress(OSError):
+                found += [*folder.glob("PWNED*"), *folder.glob("planted-*")]
+        return [str(path) for path in found]
+
+    def listen(self, seconds: float = 0.0) -> list[str]:
+        """Who has been reached, by the name of the listener."""
+        found = []
+        ready, _, _ = select.select(list(self.listeners.values()), [], [], seconds)
+        for name, listener in self.listeners.items():
+            if listener in ready:
+                found.append(name)
+                if name == "udp":
+                    listener.recv(100)
+                else:
+                    listener.accept()[0].close()
+        return found
+
+    def bystander_as_it_was(self) -> bool:
+        process = psutil.Process(self.bystander.pid)
+        asleep = process.status() == psutil.STATUS_SLEEPING
+        return asleep and process.rlimit(psutil.RLIMIT_NOFILE) == self.limits
+
+    def __post_init__(self) -> None:
+        self.limits = psutil.Process(self.bystander.pid).rlimit(psutil.RLIMIT_NOFILE)
+
+    def workers(self) -> list[psutil.Process]:
+        """What runs below the server, save the server itself."""
+        try:
+            return psutil.Process(self.nursery._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def clean(self) -> None:
+        for mark in self.marks():
+            Path(mark).unlink(missing_ok=True)
+        self.listen()
+        if self.bystander.poll() is not None or not self.bystander_as_it_was():
+            self.bystander.kill()
+            self.bystander.wait()
+            self.bystander = _bystander()
+            self.__post_init__()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    for name in ("marker", "class/alice/ch5"):
+        (folder / name).mkdir(parents=True)
+    (folder / "marker").chmod(0o777)
+    alice = folder / "class/alice/ch5/repeat_kv.py"
+    alice.write_text("# ALICE\n" + shelf.solution(catalogue.load()["ch5/repeat_kv"]))
+    listeners = {
+        "tcp": socket.create_server(("127.0.0.1", 0)),
+        "udp": socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "unix": socket.socket(socket.AF_UNIX),
+        "abstract": socket.socket(socket.AF_UNIX),
+    }
+    listeners["udp"].bind(("127.0.0.1", 0))
+    listeners["unix"].bind(str(folder / "service"))
+    listeners["abstract"].bind(f"\0happyllm-attack-{os.getpid()}")
+    for name in ("unix", "abstract"):
+        listeners[name].listen()
+    bystander = _bystander()
+    os.environ["CLASS_TOKEN"] = SECRET
+    try:
+        with Nursery() as nursery:
+            offered = {str(name): why for name, why in nursery.offers().items()}
+            yield World(folder, nursery, offered, bystander, listeners)
+    finally:
+        del os.environ["CLASS_TOKEN"]
+        bystander.kill()
+        bystander.wait()
+        for listener in listeners.values():
+            listener.close()
+
+
+def _bystander() -> subprocess.Popen[bytes]:
+    """Another process of the same user, which has nothing to do with the grading."""
+    process = subprocess.Popen(["sleep", "3600"])
+    until = time.monotonic() + 5
+    while psutil.Process(process.pid).name() != "sleep" and time.monotonic() < until:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.fixture(params=STRENGTHS)
+def isolation(request: pytest.FixtureRequest, world: World) -> str:
+    """Every isolation that this machine gives, one after another."""
+    if world.offered[request.param]:
+        pytest.skip(f"this machine gives no {request.param}: {world.offered[request.param]}")
+    return str(request.param)
+
+
+class Watch:
+    """Counts, while something runs, what lives below the server: processes, and their memory."""
+
+    def __init__(self, world: World):
+        self.world = world
+        self.most_processes = 0
+        self.most_mb = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Watch:
+        self._shared = _shared_mb()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.05):
+            processes = self.world.workers()
+            self.most_processes = max(self.most_processes, len(processes))
+            mb = _shared_mb() - self._shared
+            for process in processes[:20]:
+                with contextlib.suppress(psutil.Error):
+                    mb += process.memory_full_info().uss / (1 << 20)
+            self.most_mb = max(self.most_mb, mb)
+
+
+def _shared_mb() -> float:
+    """Memory that belongs to files in memory and to segments, wherever they are."""
+    text = Path("/proc/meminfo").read_text()
+    return int(text.split("Shmem:")[1].split()[0]) / 1024
+
+
+__all__ = ["SECRET", "Watch", "World", "engine"]

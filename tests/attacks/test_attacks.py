@@ -1,0 +1,185 @@
+"""Every attack ends in the outcome that it deserves, harms nobody, and the next one is graded.
+
+An attack is a file under submissions/, written as somebody could hand it in; hand_ins.py says how
+it tells what it deserves. Each runs under every isolation that the machine gives and that is said
+to stop it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from grader import catalogue, engine, shelf
+from grader.learning.workspace import Workspace, WorkspaceError
+from grader.report import Graded, Report
+from grader.sandbox.jail import Limits
+
+from .conftest import SECRET, Watch, World
+from .hand_ins import KINDS, HandIn, all_of_them, filled
+
+KNOWN = catalogue.load()
+HONEST = KNOWN["ch5/repeat_kv"]
+HAND_INS = all_of_them()
+LIMITS = {"memory_bytes": 256 << 20, "cpu_s": 20, "processes": 64}
+SUITE = HONEST.suite.read_text()
+# What no report may hold: lines of the suite and of the solution, and the secret of the class.
+SECRETS = ("def test_the_gradients_of_the_copies", "# Step 2: add an axis of n_rep", SECRET)
+
+
+@pytest.fixture(params=HAND_INS, ids=lambda one: one.name)
+def hand_in(request: pytest.FixtureRequest) -> HandIn:
+    one: HandIn = request.param
+    if one.one("hole"):
+        request.applymarker(pytest.mark.xfail(reason=one.one("hole"), strict=True))
+    return one
+
+
+def test_an_attack_gets_what_it_deserves(
+    hand_in: HandIn, isolation: str, world: World, tmp_path: Path
+) -> None:
+    if not hand_in.is_stopped_by(isolation):
+        pytest.skip(f"stopped only by {hand_in.one('needs')}")
+    root = tmp_path / "mallory"
+    hand_in.lay(root, world.facts | {"class": _class_beside(tmp_path, world)})
+    world.clean()
+    started = time.monotonic()
+    with Watch(world) as watch:
+        graded = _graded(hand_in, root, world, isolation)
+    took = time.monotonic() - started
+    try:
+        _judge(hand_in, graded, watch, took, world)
+    finally:
+        world.clean()
+
+
+def _judge(hand_in: HandIn, graded: Graded | str, watch: Watch, took: float, world: World) -> None:
+    said = graded if isinstance(graded, str) else json.dumps(graded, default=vars)
+    outcome = "error" if isinstance(graded, str) else graded.outcome
+    assert outcome in hand_in.deserved, said[:3000]
+    for secret in (*SECRETS, *hand_in.said.get("never", ())):
+        assert secret not in said
+    assert took < float(hand_in.one("patience", "12")), f"the verdict took {took:.1f} s"
+    assert not world.marks()
+    assert not world.listen()
+    assert world.bystander.poll() is None
+    assert world.bystander_as_it_was()
+    assert not [one for one in world.workers() if one.is_running()], "something was left behind"
+    if hand_in.one("ceiling"):
+        assert watch.most_mb < float(hand_in.one("ceiling"))
+    if hand_in.one("processes"):
+        assert watch.most_processes < int(hand_in.one("processes"))
+    after = _next(world)
+    assert after.exercises[0].outcome == "passed", "the next submission has been harmed"
+
+
+def _next(world: World) -> Report:
+    """What the honest solution gets, on the same server."""
+    return engine.grade([HONEST], {HONEST.file: shelf.solution(HONEST)}, nursery=world.nursery)
+
+
+def _graded(hand_in: HandIn, root: Path, world: World, isolation: str) -> Graded | str:
+    """The verdict, or the words with which the submission is refused."""
+    exercise = KNOWN[hand_in.exercise]
+    if hand_in.one("link") or hand_in.one("pipe"):
+        refused = _read_apart(root, hand_in.exercise)
+        if refused:
+            return refused
+    try:
+        sources = Workspace(root).sources([exercise])
+    except WorkspaceError as error:
+        return str(error)
+    limits = Limits(isolation=isolation, **LIMITS)  # type: ignore[arg-type]
+    policy = engine.Policy(timeout_s=2.0, limits=limits)
+    report = engine.grade([exercise], sources, policy, nursery=world.nursery)
+    assert Report.from_json(report.to_json()) == report
+    report.to_json().encode("utf-8")
+    return report.exercises[0]
+
+
+_READ = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+from pathlib import Path
+from grader import catalogue
+from grader.learning.workspace import Workspace, WorkspaceError
+try:
+    Workspace(Path(sys.argv[1])).sources([catalogue.load()[sys.argv[2]]])
+except WorkspaceError as error:
+    print("refused:", error)
+"""
+
+
+def _read_apart(root: Path, exercise: str) -> str:
+    """Read a submission in a process of its own, which may hang or grow; what it says."""
+    command = [sys.executable, "-c", _READ, str(root), exercise]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 0, ended.stderr[-500:]
+    return ended.stdout
+
+
+def _class_beside(tmp_path: Path, world: World) -> Path:
+    """The other students' folder, next to this one's."""
+    place = tmp_path / "class"
+    place.symlink_to(world.folder / "class")
+    return place
+
+
+PLANTS = [one for one in HAND_INS if one.one("beside")]
+
+
+@pytest.mark.parametrize("hand_in", PLANTS, ids=lambda one: one.name.partition("/")[2])
+@pytest.mark.parametrize("way", ["script", "module"])
+def test_what_is_planted_is_run_by_no_command(
+    hand_in: HandIn, way: str, world: World, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The command line, started in the submission's own folder, runs nothing that lies there."""
+    if way == "module" and hand_in.name in MODULE_HOLES:
+        why = "`python -m grader` puts the folder that it is started in first on sys.path"
+        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
+    hand_in.lay(tmp_path / "mallory", world.facts)
+    world.clean()
+    start = {
+        "script": [str(Path(sys.executable).parent / "happyllm-grade")],
+        "module": [sys.executable, "-m", "grader"],
+    }[way]
+    command = [*start, hand_in.exercise, "--format", "json"]
+    ended = subprocess.run(
+        command, cwd=tmp_path / "mallory", capture_output=True, text=True, timeout=60
+    )
+    assert not world.marks(), "planted code has run"
+    assert json.loads(ended.stdout)["exercises"][0]["outcome"] in hand_in.deserved, ended.stderr
+
+
+MODULE_HOLES = ("planting/torch_module",)
+
+
+# ---- the suite of attacks itself
+
+
+def test_there_are_attacks_of_every_kind() -> None:
+    assert len(HAND_INS) >= 45
+    assert {one.name.partition("/")[0] for one in HAND_INS} == set(KINDS)
+
+
+@pytest.mark.parametrize("hand_in", HAND_INS, ids=lambda one: one.name)
+def test_an_attack_says_what_it_tries_and_what_it_deserves(hand_in: HandIn, world: World) -> None:
+    deserved = {"passed", "failed", "error", "timeout", "memory", "blocked"}
+    assert hand_in.deserved <= deserved
+    text = filled(hand_in.text, world.facts)
+    assert compile(text, hand_in.name, "exec").co_consts[0]
+    assert '"""' in text[: text.index("\n\n") + 1]
+
+
+def test_the_suite_would_notice(world: World) -> None:
+    """A solution that lies where it may be read passes: the attacks on files are no straw men."""
+    code = "from ch5.helper import repeat_kv"
+    helper = shelf.solution(HONEST)
+    files = {HONEST.file: code, "ch5/helper.py": helper}
+    report = engine.grade([HONEST], files, nursery=world.nursery)
+    assert report.exercises[0].outcome == "passed"
