@@ -203,11 +203,7 @@ class _Walk(cst.CSTVisitor):
         """Leave a statement out, where what follows can run without it."""
         idle = line.with_changes(body=[cst.Pass()])
         small = line.body[0]
-        if isinstance(small, cst.Expr) and not isinstance(small.value, cst.BaseString):
-            yield idle
-        elif isinstance(small, cst.AugAssign | cst.Raise | cst.Break | cst.Continue):
-            yield idle
-        elif isinstance(small, cst.Return) and small is not self.about.last:
+        if (isinstance(small, cst.Expr) and not isinstance(small.value, cst.BaseString)) or isinstance(small, cst.AugAssign | cst.Raise | cst.Break | cst.Continue) or (isinstance(small, cst.Return) and small is not self.about.last):
             yield idle
         elif isinstance(small, cst.Assign):
             names = [name for target in small.targets for name in _names(target.target)]

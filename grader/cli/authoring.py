@@ -24,6 +24,8 @@ def build(ctx: click.Context, check: bool) -> None:
         changes = views.stale(known, root) if check else views.write(known, root)
     except views.ViewError as error:
         raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
     for change in changes:
         click.echo(f"{change.path}: {change.reason}")
     if check and changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -28,6 +29,12 @@ DEMO = Path(__file__).resolve().parents[1] / "demo"
 FORMATS = ("terminal", "plain", "json")
 
 
+def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # which is neither below nor above a limit
+        raise click.BadParameter("nan is no number of seconds.")
+    return value
+
+
 @click.command()
 @click.argument("targets", nargs=-1, metavar="[TARGET]…")
 @click.option(
@@ -49,6 +56,7 @@ FORMATS = ("terminal", "plain", "json")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True, max=3600),
+    callback=_no_nan,
     help="Seconds for each exercise, in place of its own limit.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the hidden inputs from this seed.")

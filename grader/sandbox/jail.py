@@ -131,6 +131,7 @@ def landlock(scratch: str) -> None:
         rules.allow("/dev/null", rules=FSAccess.READ_FILE | FSAccess.WRITE_FILE)
         rules.allow(scratch)
         rules.apply()
+        os.close(rules._fd)  # the package leaves it open
     except LandlockError as error:
         raise OSError(str(error)) from error
 

@@ -6,6 +6,7 @@ lies beside the exercise on disk (a `torch.py`, a `conftest.py`) is imported in 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -49,7 +50,12 @@ class Source:
         if isinstance(self.code, bytes):
             code: CodeType = marshal.loads(self.code)
             return code
-        return compile(self.code, self.path, "exec", dont_inherit=True)
+        return _compiled(self.code, self.path)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(text: str, path: str) -> CodeType:
+    return compile(text, path, "exec", dont_inherit=True)
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

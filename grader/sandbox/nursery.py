@@ -497,10 +497,13 @@ def _confine(
 
 
 def _plain_streams() -> None:
-    """Fresh text streams on the worker's own descriptors; the server's went elsewhere."""
+    """Fresh text streams on the worker's own descriptors; the server's went elsewhere.
+
+    They are written line by line, so that what was printed before a crash can be shown.
+    """
     options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "closefd": False}
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
-        stream = os.fdopen(fd, "w" if fd else "r", buffering=1 if fd == 2 else -1, **options)
+        stream = os.fdopen(fd, "w" if fd else "r", buffering=1 if fd else -1, **options)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.argv = [""]

@@ -110,7 +110,7 @@ def seed(number: int) -> None:
     """Start every source of chance that a learner's code may draw from at the same place."""
     random.seed(number)
     if (torch := sys.modules.get("torch")) is not None:
-        torch.manual_seed(number)
+        torch.default_generator.manual_seed(number)  # the processor's; a worker has no other
 
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:

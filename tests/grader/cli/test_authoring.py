@@ -116,17 +116,25 @@ def test_an_installed_package_refuses_to_build(tree: Path) -> None:
         ("blanks =", "blank =", "blank: no such field; did you mean 'blanks'?"),
     ],
 )
-@pytest.mark.parametrize("command", ["list", "grade", "init"])
 def test_a_broken_chapter_is_told_by_its_file_and_field(
-    tree: Path, command: str, old: str, new: str, said: str
+    tree: Path, old: str, new: str, said: str
 ) -> None:
     file = tree / "grader/suites/ch5/chapter.toml"
     file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    done = happyllm(tree, command, *(["ws"] if command == "init" else []))
+    done = happyllm(tree, "list")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"happyllm-grade: {file}: ")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("words", [["grade"], ["demo"], ["init", "ws"], ["build"]])
+def test_nothing_begins_on_a_broken_chapter(tree: Path, words: list[str]) -> None:
+    (tree / "grader/suites/ch5/chapter.toml").write_text("", encoding="utf-8")
+    done = happyllm(tree, *words)
+    assert done.returncode == 2
+    assert "chapter.toml: [chapter]: missing" in done.stderr
+    assert not (tree / "ws").exists()
 
 
 def test_a_stub_that_is_missing_is_told_with_the_fix(tree: Path) -> None:

@@ -147,12 +147,6 @@ def test_after_a_timeout_no_test_gets_more_time(grade):
     assert outcomes(graded) == ["timeout", "timeout"]
 
 
-def test_code_that_loads_only_once_is_an_error(grade):
-    code = HALF + "import os\ndef double(x): os._exit(1)\n"
-    code += "open('x', 'x')\nif os.getenv('HOME') == 'never': raise ValueError"
-    assert outcomes(grade(SUITE, code)) == ["error", "passed"]
-
-
 # ---- a pass needs proof
 
 
@@ -182,6 +176,12 @@ def test_a_test_without_a_record_is_a_fault(grade):
     graded = grade(suite)
     assert graded.outcome == "fault"
     assert outcomes(graded)[:2] == ["passed", "passed"]
+
+
+def test_a_suite_is_not_taken_for_another_of_the_same_name(grade):
+    grade(SUITE)
+    other = grade("def test_other(student):\n    check.equal(student.double(2), 4)")
+    assert [test.id for test in other.tests] == ["test_other"]
 
 
 def test_a_suite_that_trips_over_an_odd_answer_counts_it_as_wrong(grade):
@@ -339,7 +339,7 @@ def test_grading_leaves_the_chance_of_the_process_as_it_was(make_job, warm, run)
         "torch.manual_seed(0)",
         "torch.equal = torch.allclose = lambda *_: True; torch.Tensor.__eq__ = lambda *_: True",
         "torch.set_grad_enabled(False)",
-        "import builtins; builtins.float = builtins.len = lambda *_: 0",
+        "import builtins; builtins.abs = lambda _: 0",
     ],
 )
 def test_what_the_learner_does_to_torch_does_not_reach_the_judge(grade, spoil):

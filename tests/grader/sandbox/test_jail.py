@@ -33,6 +33,21 @@ def refused(run, body, *args, **limits):
     return caught.value
 
 
+def test_four_descriptors_are_open_and_no_more(confined):
+    body = """
+    import os
+    found = []
+    for fd in range(args[0]):
+        try:
+            os.fstat(fd)
+            found.append(fd)
+        except OSError:
+            pass
+    return found
+    """
+    assert confined(body, 4096) == [0, 1, 2, 3]
+
+
 # ---- what it may read
 
 

@@ -135,9 +135,11 @@ def test_fifty_workers_leave_no_descriptor_and_no_file(alone, isolation):
 
 def test_a_nursery_that_is_closed_leaves_nothing():
     with Nursery(preload=()) as nursery:
-        worker(nursery)
+        one = worker(nursery)
         processes = [psutil.Process(nursery._process.pid), *family(nursery._process.pid)]
     assert gone(processes)
+    with pytest.raises(NurseryError):
+        one.close()
     assert not os.path.exists(nursery._scratch)
 
 

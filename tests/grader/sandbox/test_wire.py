@@ -220,7 +220,7 @@ MESSAGE = {
 
 
 @given(st.data())
-@settings(max_examples=1000)
+@settings(max_examples=400)
 def test_a_message_with_flipped_bits_is_another_message_or_a_wire_error(draw):
     body = bytearray(encode(MESSAGE))
     flips = draw.draw(st.lists(st.integers(0, 8 * len(body) - 1), min_size=1, max_size=4))

@@ -1,0 +1,6 @@
+"""For every test: one thread. Tests run side by side, and threads that wait for one another spin."""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
