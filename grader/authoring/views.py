@@ -15,9 +15,9 @@ from typing import Final
 from grader.authoring.assemble import MARK, solution, stub
 from grader.authoring.extract import extract
 from grader.authoring.source import LIBRARY, Library, ViewError
-from grader.catalogue import Catalogue
+from grader.catalogue import Catalogue, Exercise
 
-__all__ = ["Change", "ViewError", "build", "stale", "write"]
+__all__ = ["Change", "ViewError", "build", "stale", "stale_of", "write"]
 
 EXERCISES: Final = "exercises"
 SOLUTIONS: Final = "solutions"
@@ -73,14 +73,29 @@ def build(catalogue: Catalogue, root: Path) -> dict[Path, str]:
     problems: dict[str, None] = {}
     for exercise in catalogue:
         try:
-            contents = extract(exercise, catalogue, library)
-            files[Path(EXERCISES, exercise.file)] = stub(exercise, contents)
-            files[Path(SOLUTIONS, exercise.file)] = solution(exercise, contents)
+            files |= _of_exercise(exercise, catalogue, library)
         except ViewError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
         raise ViewError(problems)
     return files
+
+
+def _of_exercise(exercise: Exercise, catalogue: Catalogue, library: Library) -> dict[Path, str]:
+    contents = extract(exercise, catalogue, library)
+    return {
+        Path(EXERCISES, exercise.file): stub(exercise, contents),
+        Path(SOLUTIONS, exercise.file): solution(exercise, contents),
+    }
+
+
+def stale_of(exercise: Exercise, catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
+    """Find which of one exercise's two files are missing or changed.
+
+    Raises:
+        ViewError: they cannot be built.
+    """
+    return tuple(_changed(_of_exercise(exercise, catalogue, Library(root)), root))
 
 
 def stale(catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
@@ -118,6 +133,15 @@ def write(catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
 
 
 def _differences(files: dict[Path, str], root: Path) -> Iterator[Change]:
+    yield from _changed(files, root)
+    for top in (EXERCISES, SOLUTIONS):
+        for found in sorted((root / top).rglob("*")):
+            path = found.relative_to(root)
+            if path not in files and path.suffix in {".py", ".md"} and _is_generated(found):
+                yield Change(path, "left over: no exercise has this file", None)
+
+
+def _changed(files: dict[Path, str], root: Path) -> Iterator[Change]:
     for path, text in sorted(files.items()):
         try:
             now = (root / path).read_bytes()
@@ -126,11 +150,6 @@ def _differences(files: dict[Path, str], root: Path) -> Iterator[Change]:
             continue
         if now != text.encode():
             yield Change(path, f"changed: not what {LIBRARY}/ and chapter.toml make of it", text)
-    for top in (EXERCISES, SOLUTIONS):
-        for found in sorted((root / top).rglob("*")):
-            path = found.relative_to(root)
-            if path not in files and path.suffix in {".py", ".md"} and _is_generated(found):
-                yield Change(path, "left over: no exercise has this file", None)
 
 
 def _is_generated(file: Path) -> bool:

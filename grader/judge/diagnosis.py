@@ -86,15 +86,31 @@ def explainers(
     telling = [one for one in failing if one.wrong]
     others = [one.log for one in tests if one.passed]
     others += [one.log for one in failing if not one.wrong]
-    counts: list[tuple[KnownWrong, Room, int]] = []
-    for wrong in wrongs:
-        room = open_room(wrong)
-        if count := sum(one.is_explained(room) for one in telling):
-            counts.append((wrong, room, count))
-    counts.sort(key=lambda entry: -entry[2])
+    rooms = [(wrong, open_room(wrong)) for wrong in wrongs]
+    sure = [
+        (wrong, 1.0)
+        for wrong, room in rooms
+        if telling
+        and all(one.is_explained(room) for one in telling)
+        and all(explains(room, log) for log in others)
+    ]
+    return sure or _nearest(telling, others, rooms)
+
+
+def _nearest(
+    telling: Sequence[_Failing],
+    others: Sequence[Sequence[Asked]],
+    rooms: Sequence[tuple[KnownWrong, Room]],
+) -> list[tuple[KnownWrong, float]]:
+    """The mistakes that explain the most tests and contradict none of the others."""
+    counts = [
+        (sum(one.is_explained(room) for one in telling), number)
+        for number, (_, room) in enumerate(rooms)
+    ]
     best: list[tuple[KnownWrong, float]] = []
-    most = 0
-    for wrong, room, count in counts:
+    most = 1
+    for count, number in sorted(counts, key=lambda entry: (-entry[0], entry[1])):
+        wrong, room = rooms[number]
         if count < most:
             break
         if all(explains(room, log) for log in others):

@@ -1,9 +1,25 @@
-"""The report as JSON, as published in schema/report.schema.json."""
+"""The report as JSON, as published in schema/report.schema.json.
+
+The values are what they are; a character that a terminal would obey, a half of a character that no
+file can hold, and what begins a command of a CI service are written as JSON's own escapes.
+"""
 
 from __future__ import annotations
 
+import re
+
 from grader.report import Report
+
+from .words import is_obeyed
 
 
 def render(report: Report) -> str:
-    return report.to_json() + "\n"
+    text = "".join(_written(character) for character in report.to_json())
+    return re.sub(r"##(?=\w*\[)", r"\\u0023#", text) + "\n"
+
+
+def _written(character: str) -> str:
+    if character == "\n" or not is_obeyed(character):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

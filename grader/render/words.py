@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from grader.catalogue import Language, Text
@@ -77,21 +78,31 @@ def say(key: str, language: Language, **values: object) -> str:
     return SAID[key].in_(language).format(**values)
 
 
-def clean(text: str) -> str:
-    """A learner's text with nothing in it that a terminal would obey.
+# What a CI service obeys in what a step prints. GitHub takes `::` for a command where a line begins
+# with it, blanks aside, and `##[` anywhere; Azure takes `##vso[` and TeamCity `##teamcity[`. A word
+# of over twenty characters may be broken by a renderer, and its `::` come to begin a line.
+_COMMAND = re.compile(r"(?:(?<!\S)|(?<=\S{20}))::|##(?=\w*\[)")
 
-    Control characters, and those that turn the direction of writing, are shown as escapes; line
-    breaks stay.
+
+def clean(text: str) -> str:
+    """A learner's text with nothing in it that a terminal or a CI service would obey.
+
+    Control characters, those that turn the direction of writing, and what begins a command of a
+    CI service are shown as escapes; line breaks stay.
     """
-    return "".join(_visible(character) for character in text.replace("\t", "    "))
+    shown = "".join(_visible(character) for character in text.replace("\t", "    "))
+    return _COMMAND.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1:]}", shown)
 
 
 def _visible(character: str) -> str:
-    if character == "\n":
+    if character == "\n" or not is_obeyed(character):
         return character
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co"):
-        return character.encode("unicode_escape").decode("ascii")
-    return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def is_obeyed(character: str) -> bool:
+    """Whether a terminal may act on a character, or an editor hide it, in place of showing it."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co")
 
 
 def one_line(graded: Graded, language: Language) -> str:

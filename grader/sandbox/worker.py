@@ -34,9 +34,16 @@ MAX_FRAMES = 12
 class Room:
     """The learner's module and the objects made from it, and what may be done with them."""
 
-    def __init__(self, target: str, modules: Mapping[str, ModuleType], sources: Mapping[str, str]):
+    def __init__(
+        self,
+        target: str,
+        modules: Mapping[str, ModuleType],
+        sources: Mapping[str, str],
+        finder: Finder | None = None,
+    ):
         self.target = target
-        self.modules = modules
+        self.modules = dict(modules)
+        self.finder = finder  # where it is installed only while something is imported
         self.sources = sources  # path -> text, to show the learner's own lines
         self.objects: dict[int, Any] = {}
         self.request = 0
@@ -77,12 +84,23 @@ class Room:
         if op == "length":
             return len(on)
         if op == "library":
-            return self.modules.get(name) or importlib.import_module(name)
+            return self.library(name)
         if op == "probe":
             return probe(marshal.loads(request["code"]))(self.modules[self.target], *args, **kwargs)
         if op == "seed":
             return seed(args[0])
         raise wire.WireError(f"no such request: {op}")
+
+    def library(self, name: str) -> ModuleType:
+        """A library, or a module of the submission: in a shared process that is not on the path."""
+        if name in self.modules:
+            return self.modules[name]
+        if self.finder is None or not self.finder.owns(name):
+            return importlib.import_module(name)
+        with installed(self.finder):
+            sys.modules.update(self.modules)
+            self.modules[name] = importlib.import_module(name)
+            return self.modules[name]
 
     def keep(self, value: Any) -> wire.Handle:
         place = next(self.kept)
@@ -228,7 +246,7 @@ def local_room(sources: Iterable[Source], target: str, *, forbid: bool = True) -
     with installed(finder):
         importlib.import_module(target)
         modules = {name: sys.modules[name] for name in finder.sources if name in sys.modules}
-    return Room(target, modules, texts)
+    return Room(target, modules, texts, finder)
 
 
 __all__ = ["Blocked", "Room", "admit", "describe", "local_room", "probe", "serve", "unwritten"]

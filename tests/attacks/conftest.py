@@ -85,6 +85,15 @@ class World:
         except psutil.NoSuchProcess:
             return []
 
+    def is_quiet(self, patience_s: float = 5.0) -> bool:
+        """Whether all that the server started has ended; a judge takes a moment to."""
+        until = time.monotonic() + patience_s
+        while self.workers():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        return True
+
     def clean(self) -> None:
         for mark in self.marks():
             Path(mark).unlink(missing_ok=True)
@@ -149,8 +158,9 @@ def isolation(request: pytest.FixtureRequest, world: World) -> str:
 class Watch:
     """Counts, while something runs, what lives below the server: processes, and their memory."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, counts: bool):
         self.world = world
+        self.counts = counts
         self.most_processes = 0
         self.most_mb = 0.0
         self._over = threading.Event()
@@ -158,12 +168,14 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._shared = _shared_mb()
-        self._thread.start()
+        if self.counts:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        if self.counts:
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._over.wait(0.05):

@@ -49,7 +49,7 @@ def test_an_attack_gets_what_it_deserves(
     hand_in.lay(root, world.facts | {"class": _class_beside(tmp_path, world)})
     world.clean()
     started = time.monotonic()
-    with Watch(world) as watch:
+    with Watch(world, bool(hand_in.one("ceiling") or hand_in.one("processes"))) as watch:
         graded = _graded(hand_in, root, world, isolation)
     took = time.monotonic() - started
     try:
@@ -69,7 +69,7 @@ def _judge(hand_in: HandIn, graded: Graded | str, watch: Watch, took: float, wor
     assert not world.listen()
     assert world.bystander.poll() is None
     assert world.bystander_as_it_was()
-    assert not [one for one in world.workers() if one.is_running()], "something was left behind"
+    assert world.is_quiet(), f"left behind: {world.workers()}"
     if hand_in.one("ceiling"):
         assert watch.most_mb < float(hand_in.one("ceiling"))
     if hand_in.one("processes"):

@@ -201,14 +201,16 @@ def test_every_weight_learns_from_the_loss(student):
         model = m.Transformer(args)
         model.load_state_dict(state, strict=False)
         model(tokens, targets)[1].backward()
-        return {name: weight.grad for name, weight in model.named_parameters()}
+        named = model.named_parameters(remove_duplicate=False)
+        return {name: weight.grad for name, weight in named}
 
     ours, _ = pair(student)
     args, state = config(student), dict(ours.state_dict())
     tokens, targets = torch.randint(19, (2, 5)), torch.randint(19, (2, 5))
     got = student.run(gradients, args, state, tokens, targets)
     expected = gradients(reference, ours.args, state, tokens, targets)
-    check.close(got, expected, terms=4 * TERMS, scale=max(g.abs().max() for g in expected.values()))
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    check.close(got, expected, terms=4 * TERMS, scale=largest)
 
 
 def test_embedded_tokens_drop_out_in_training_only(student):
@@ -286,12 +288,19 @@ def test_only_the_last_logits_are_made_where_no_more_are_wanted(student):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["too long", "too long with the cache", "targets", "attention_mask", "cache", "logits_to_keep"],
+    [
+        "too long",
+        "too long with the cache",
+        "targets",
+        "attention_mask",
+        "logits_to_keep",
+        "logits_to_keep with targets",
+    ],
 )
 def test_what_does_not_fit_is_refused(student, wrong):
-    """A text over max_seq_len, and shapes that do not fit the tokens, raise ValueError.
+    """A text over max_seq_len, and arguments that do not fit the tokens, raise ValueError.
 
-    文本超过 max_seq_len，或形状与 token 不符，都要抛出 ValueError。
+    文本超过 max_seq_len，或参数与 token 不符，都要抛出 ValueError。
     """
     _, theirs = pair(student)
     tokens, mask = torch.randint(19, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
@@ -300,8 +309,8 @@ def test_what_does_not_fit_is_refused(student, wrong):
         "too long with the cache": lambda: student.run(in_chunks, theirs, tokens, None, [7, 2]),
         "targets": lambda: theirs(tokens[:, :4], tokens[:, 1:4]),
         "attention_mask": lambda: theirs(tokens[:, :4], attention_mask=mask[:, :3]),
-        "cache": lambda: theirs(tokens[:, :4], cache=[]),
         "logits_to_keep": lambda: theirs(tokens[:, :4], logits_to_keep=0),
+        "logits_to_keep with targets": lambda: theirs(tokens[:, :4], mask[:, :4], logits_to_keep=2),
     }
     match = "max_seq_len" if wrong.startswith("too long") else ""
     check.raises(ValueError, refused[wrong], match=match)
