@@ -33,7 +33,9 @@ def _exercise(graded: Graded, language: Language) -> Iterator[str]:
     if graded.outcome in ("passed", "untouched"):
         return
     if graded.mistake is not None:
-        yield f"  {say('mistake', language, said=one_line(graded, language))}"
+        said = one_line(graded, language)
+        sure = graded.mistake.certain
+        yield f"  {say('mistake', language, said=said) if sure else said}"
     for test in graded.tests:
         yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}"
     if graded.failure is not None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from grader.catalogue import Language
 from grader.report import Failure, Graded, Outcome, Report, Value
 
-from .words import MARK, OUTCOME, clean, one_line, say
+from .words import MARK, OUTCOME, clean, mistake, one_line, say
 
 PRINTED_LINES, PRINTED_WIDTH = 12, 240  # of what the code printed
 
@@ -55,7 +55,7 @@ def detail(graded: Graded, language: Language) -> RenderableType:
     """An exercise that did not pass, explained."""
     parts: list[RenderableType] = []
     if graded.mistake is not None:
-        parts.append(Text(graded.mistake.message.in_(language), style="bold yellow"))
+        parts.append(Text(mistake(graded.mistake, language), style="bold yellow"))
         parts.append(Text(""))
     if graded.tests:
         parts.append(_tests(graded, language))

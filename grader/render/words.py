@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from grader.catalogue import Language, Text
-from grader.report import Graded, Outcome
+from grader.report import Graded, Mistake, Outcome
 
 OUTCOME: dict[Outcome, Text] = {
     "passed": Text("passed", "通过"),
@@ -53,6 +53,14 @@ SAID = {
     "dropped": Text("… and {n} bytes more, not kept", "……另有 {n} 字节未保留"),
     "reread": Text("reread section {section}", "重读 {section} 节"),
     "mistake": Text("The mistake: {said}", "错误所在：{said}"),
+    "most_like": Text(
+        "This looks most like (it explains {share} of the tests that fail): {said}",
+        "看起来最像（能解释 {share} 的未通过测试）：{said}",
+    ),
+    "like_others": Text(
+        "This looks most like (another known mistake explains as much): {said}",
+        "看起来最像（另有已知错误同样说得通）：{said}",
+    ),
     "tests_passed": Text("{n} of {of} tests passed", "{of} 个测试中 {n} 个通过"),
     "points": Text("{n} of {of} points", "{of} 分中得 {n} 分"),
     "solved": Text("{n} of {of} exercises passed", "{of} 道练习中 {n} 道通过"),
@@ -105,12 +113,22 @@ def is_obeyed(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co")
 
 
+def mistake(named: Mistake, language: Language) -> str:
+    """The mistake in its own words, after the doubt that there is."""
+    said = named.message.in_(language)
+    if named.certain:
+        return said
+    if named.explains == 1:
+        return say("like_others", language, said=said)
+    return say("most_like", language, share=f"{named.explains:.0%}", said=said)
+
+
 def one_line(graded: Graded, language: Language) -> str:
     """Why an exercise did not pass, in one line."""
     if graded.outcome in ("passed", "untouched"):
         return ""
     if graded.mistake is not None:
-        return graded.mistake.message.in_(language)
+        return mistake(graded.mistake, language)
     if graded.failure is not None:
         return " ".join(clean(graded.failure.message.in_(language)).split())
     return OUTCOME[graded.outcome].in_(language)

@@ -1,4 +1,5 @@
 # outcome: blocked, error
+# hole: the judge trusts the size of a frame's line number
 """Claims an error in a line whose number is too long to be written."""
 
 import sys

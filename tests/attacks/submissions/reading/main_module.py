@@ -10,7 +10,7 @@ def repeat_kv(x, n_rep):
     for module in [__main__, *list(sys.modules.values())]:
         if module is None or module.__name__ == __name__:
             continue
-        for name in ("repeat_kv", "reference", "known_wrongs", "solutions"):
+        for name in ("repeat_kv", "known_wrongs", "solutions"):
             other = vars(module).get(name) if hasattr(module, "__dict__") else None
             if callable(other) and name == "repeat_kv":
                 return other(x, n_rep)
