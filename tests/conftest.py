@@ -1,4 +1,4 @@
-"""For every test: one thread. Tests run side by side, and threads that wait for one another spin."""
+"""For every test: one thread. Tests run side by side, and waiting threads spin."""
 
 import os
 

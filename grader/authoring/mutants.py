@@ -1,8 +1,8 @@
-"""Mutants of a solution: the same file with one small mistake put into a body that learners write.
+"""Mutants of a solution: the same file with one small mistake in a body that learners write.
 
-A suite that lets a mutant pass would let a learner's mistake pass. The operators are those of tensor
-code: dimensions, casts, matmul operands, masks, shortcuts. What they make is deterministic, so that
-a mutant has the same id from one run to the next.
+A suite that lets a mutant pass would let a learner's mistake pass. The operators are those of
+tensor code: dimensions, casts, matmul operands, masks, shortcuts. What they make is deterministic,
+so that a mutant has the same id from one run to the next.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def _compared(text: str, changed: str, file: str) -> tuple[str, str, str]:
     """The lines that went, those that came, and both as a diff."""
     old, new = text.splitlines(), changed.splitlines()
     start = next(i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b)
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old[::-1], new[::-1]))
+    ends = zip(reversed(old), reversed(new), strict=False)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], ends)
     end = min(sum(1 for _ in same), len(old) - start, len(new) - start)
     gone, come = old[start : len(old) - end], new[start : len(new) - end]
     around = max(0, start - 2), len(old) - end
@@ -203,7 +204,11 @@ class _Walk(cst.CSTVisitor):
         """Leave a statement out, where what follows can run without it."""
         idle = line.with_changes(body=[cst.Pass()])
         small = line.body[0]
-        if (isinstance(small, cst.Expr) and not isinstance(small.value, cst.BaseString)) or isinstance(small, cst.AugAssign | cst.Raise | cst.Break | cst.Continue) or (isinstance(small, cst.Return) and small is not self.about.last):
+        if (
+            (isinstance(small, cst.Expr) and not isinstance(small.value, cst.BaseString))
+            or isinstance(small, cst.AugAssign | cst.Raise | cst.Break | cst.Continue)
+            or (isinstance(small, cst.Return) and small is not self.about.last)
+        ):
             yield idle
         elif isinstance(small, cst.Assign):
             names = [name for target in small.targets for name in _names(target.target)]
@@ -313,7 +318,7 @@ def _call(node: cst.Call) -> Iterator[cst.CSTNode]:
 
 
 def _skipped(node: cst.Call, name: str) -> Iterator[cst.CSTNode]:
-    """Hand on what goes into a call: `x.float()` -> `x`, `F.silu(x)` -> `x`, `self.norm(x)` -> `x`."""
+    """Hand on what goes into a call: `x.float()`, `F.silu(x)`, `self.norm(x)` become `x`."""
     owner = node.func.value if isinstance(node.func, cst.Attribute) else None
     first = next((a.value for a in node.args if a.keyword is None and not a.star), None)
     through = isinstance(owner, cst.Name) and owner.value in ("F", "math", "self")
@@ -387,7 +392,9 @@ def _precision(node: cst.Attribute) -> Iterator[cst.CSTNode]:
         yield node.with_changes(attr=cst.Name("float16"))
 
 
-_OPERATORS: Final[tuple[tuple[type[cst.CSTNode] | tuple[type[cst.CSTNode], ...], Operator], ...]] = (
+_OPERATORS: Final[
+    tuple[tuple[type[cst.CSTNode] | tuple[type[cst.CSTNode], ...], Operator], ...]
+] = (
     (cst.Comparison, _compare),
     (cst.BinaryOperation, _arithmetic),
     (cst.AugAssign, _augmented),
@@ -445,7 +452,7 @@ _PAIRS: Final = (
     *(("stack", "cat"), ("softmax", "log_softmax"), ("silu", "gelu"), ("cumsum", "cumprod")),
     *(("rand", "randn"), ("logical_and", "logical_or"), ("clamp_min", "clamp_max")),
 )
-_TWINS: Final = {a: b for a, b in _PAIRS} | {b: a for a, b in _PAIRS}
+_TWINS: Final = dict(_PAIRS) | {b: a for a, b in _PAIRS}
 
 _TORCH_FUNCTIONS: Final = frozenset(
     {"sqrt", "rsqrt", "exp", "log", "sigmoid", "softmax", "relu", "tanh", "abs", "square"}

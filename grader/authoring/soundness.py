@@ -11,6 +11,7 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -74,9 +75,7 @@ class Case:
 
     @property
     def oracle(self) -> Path:
-        return (
-            self.tree.root / "tests" / "oracles" / self.topic / f"test_{self.exercise.name}.py"
-        )
+        return self.tree.root / "tests" / "oracles" / self.topic / f"test_{self.exercise.name}.py"
 
 
 Found = Iterator[tuple[Path, str, str]]
@@ -110,13 +109,11 @@ def check(
     problems, book = _book(tree)
     work = _Work(cache, anew, jobs)
     checked = []
-    try:
+    with work.running:
         for exercise in exercises:
             one = _check(Case(tree, known, exercise, book, _stale(exercise, known, tree)), work)
             checked.append(one)
             on_checked(one)
-    finally:
-        work.end()
     took = round(time.monotonic() - started, 3)
     return Findings(tuple(checked), tuple(problems), took)
 
@@ -140,7 +137,7 @@ class _Work:
     def __init__(self, cache: Cache | None, anew: bool, jobs: int):
         self.cache, self.anew, self.jobs = cache, anew, jobs
         self.provers: Provers | None = None
-        self.running = None
+        self.running = ExitStack()
 
     def prove(self, material: Material) -> tuple[Proof, bool]:
         """A proof, and whether it was there already."""
@@ -150,16 +147,11 @@ class _Work:
             if kept is not None:
                 return kept, True
         if self.provers is None:
-            self.running = at_work(self.jobs)
-            self.provers = self.running.__enter__()
+            self.provers = self.running.enter_context(at_work(self.jobs))
         proof = prove(material, self.provers)
         if self.cache is not None and not proof.broken:
             self.cache.save(key, proof)
         return proof, False
-
-    def end(self) -> None:
-        if self.running is not None:
-            self.running.__exit__(None, None, None)
 
 
 def _check(case: Case, work: _Work) -> Checked:
@@ -446,9 +438,7 @@ def _same(mutant: Killed, note: Named) -> bool:
 
 
 def _equivalent(mutant: Killed, proof: Proof) -> bool:
-    return mutant.run.outcome == "passed" and any(
-        _same(mutant, note) for note in proof.equivalents
-    )
+    return mutant.run.outcome == "passed" and any(_same(mutant, note) for note in proof.equivalents)
 
 
 def _note(mutant: Killed) -> str:
@@ -464,8 +454,7 @@ def _summary(case: Case, problems: tuple[Problem, ...], cached: bool) -> Checked
         tests=len(proof.tests),
         mistakes=len(proof.mistakes),
         named=sum(
-            all(run.mistake == one.id and run.certain for run in one.runs)
-            for one in proof.mistakes
+            all(run.mistake == one.id and run.certain for run in one.runs) for one in proof.mistakes
         ),
         rights=len(proof.rights),
         accepted=sum(all(run.outcome == "passed" for run in one.runs) for one in proof.rights),

@@ -33,11 +33,13 @@ class Grade(click.Group):
             "init": workspaces.init,
             "doctor": doctor.doctor,
             "build": authoring.build,
+            "check": authoring.check,
+            "new": authoring.new,
         }
         return commands.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["grade", "demo", "list", "init", "doctor", "build"]
+        return ["grade", "demo", "list", "init", "doctor", "build", "check", "new"]
 
 
 _GROUP_OPTIONS = ("--help", "-h", "--version")

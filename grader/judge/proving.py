@@ -32,7 +32,7 @@ def main(connection: socket.socket, lease: Lease) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while (body := wire.receive(connection)) is not None:
         try:
-            reply = {"answer": answer(wire.decode(body), lease)}
+            reply: dict[str, Any] = {"answer": answer(wire.decode(body), lease)}
         except Exception:
             reply = {"fault": traceback.format_exc()[-3000:]}
         connection.sendall(wire.frame(wire.encode(reply)))
@@ -41,8 +41,8 @@ def main(connection: socket.socket, lease: Lease) -> None:
 def answer(task: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
     """Carry out one task.
 
-    `do` is `marks` (what the suite says of itself), `submission` (a text, in the jail) or `variants`
-    (the solution with variants of the suite put into it; with none, the solution itself).
+    `do` is `marks` (what the suite says of itself), `submission` (a text, in the jail) or
+    `variants` (the solution with variants of the suite put into it; with none, the solution).
     """
     job = _job(task)
     if task["do"] == "marks":
@@ -50,7 +50,9 @@ def answer(task: Mapping[str, Any], lease: Lease) -> dict[str, Any]:
     if task["do"] == "submission":
         return _told(grade_in_worker(job, lease))
     suite = _suite(job)
-    known = {entry.id: entry for entry in (*marks.known_wrongs(suite), *marks.rights(suite))}
+    known: dict[str, marks.KnownWrong | marks.AlsoRight] = {}
+    known |= {entry.id: entry for entry in marks.known_wrongs(suite)}
+    known |= {entry.id: entry for entry in marks.rights(suite)}
     room = marks.variant_room(
         job.solutions, job.exercise.module, *(known[name] for name in task["variants"])
     )

@@ -277,14 +277,14 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     if plugin.broken or not plugin.expected:
         why = plugin.broken or f"pytest ended with status {int(status)} and collected no test"
         return _ended(job, "fault", _fault(why))
-    tests = []
-    for test_id, claim in plugin.expected.items():
+    tests: list[Test] = []
+    for test_id, claimed in plugin.expected.items():
         record = plugin.records.get(test_id)
         if record is None and job.stop_early and any(t.outcome != "passed" for t in tests):
             break
         if record is None:
             lost = _fault(f"no record of the test {test_id}")
-            record = Test(test_id, claim, "fault", 0.0, lost)
+            record = Test(test_id, claimed, "fault", 0.0, lost)
         tests.append(record)
     outcome = worst(test.outcome for test in tests)
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
@@ -368,6 +368,7 @@ class _Plugin:
     ) -> pytest.TestReport:
         """Keep the record, and spare pytest the work of putting a traceback into words."""
         assert isinstance(item, pytest.Function)
+        assert call.when != "collect"
         if call.excinfo is not None:
             outcome, failure = self.explain(item, call.excinfo.value)
             self.note(item, outcome, failure, call.duration)

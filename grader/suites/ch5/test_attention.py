@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import attention as reference
 from happyllm.llama.attention import Attention, causal_mask, repeat_kv
 from happyllm.llama.config import ModelConfig
@@ -61,7 +61,7 @@ def attend(m, args, state, x, freqs_cos, freqs_sin, mask):
 
 
 def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
-    """Feed x through a cache, piece by piece; give the outputs and what the cache was first given."""
+    """Feed x through a cache, piece by piece; give the outputs and what the cache got first."""
     from types import SimpleNamespace
 
     class Cache:
@@ -336,8 +336,8 @@ def test_in_training_attention_weights_and_outputs_are_dropped(student, flash_at
     got = student.run(dropped, args, *lone_tokens(args), True, seed())
     check.that(
         isinstance(got, list | tuple) and list(got) == [[0.0, 4.0], True],
-        en="In training with dropout=0.5 there should be two dropouts, each doubling what it keeps: "
-        "one on the attention weights, after the softmax, and one on the output of wo.",
+        en="In training with dropout=0.5 there should be two dropouts, each doubling what it "
+        "keeps: one on the attention weights, after the softmax, and one on the output of wo.",
         zh="训练且 dropout=0.5 时应有两处 dropout，各把保留的值翻倍："
         "一处在 softmax 之后的注意力权重上，一处在 wo 的输出上。",
         got=got,
@@ -382,10 +382,82 @@ def test_flash_attn_chooses_the_path(student):
             got is flash_attn,
             en=f"With flash_attn={flash_attn} F.scaled_dot_product_attention was {does[0]}; it "
             f"{should[0]}.",
-            zh=f"flash_attn={flash_attn} 时 F.scaled_dot_product_attention {does[1]}；{should[1]}。",
+            zh=f"flash_attn={flash_attn} 时 F.scaled_dot_product_attention {does[1]}；"
+            f"{should[1]}。",
             got=got,
             expected=flash_attn,
         )
+
+
+# ---- other right ways
+
+
+@also_right("causal_mask", en="by comparing positions")
+def by_comparing(T, S, device=None):
+    ends = torch.arange(S - T, S, device=device)
+    return torch.arange(S, device=device).unsqueeze(0) <= ends.unsqueeze(1)
+
+
+@also_right("Attention.explicit_attention", en="einsum, an added mask of -inf, NaN made zero")
+def by_einsum(self, q, k, v, mask):
+    mask = causal_mask(q.size(2), k.size(2)) if mask is None else mask
+    scores = torch.einsum("bhtd,bhsd->bhts", q * self.head_dim**-0.5, k).float()
+    scores = scores + torch.zeros(mask.shape).masked_fill(mask.logical_not(), -math.inf)
+    weights = self.attn_dropout(torch.nan_to_num(scores.softmax(-1), nan=0.0))
+    return torch.einsum("bhts,bhsd->bhtd", weights.to(v.dtype), v)
+
+
+@also_right("Attention.explicit_attention", en="in float64, the exponentials written out")
+def by_exponentials(self, q, k, v, mask):
+    mask = causal_mask(q.size(2), k.size(2)) if mask is None else mask
+    scores = q.double() @ k.double().mT / math.sqrt(q.size(-1))
+    exps = (scores - scores.detach().amax(-1, keepdim=True)).exp() * mask
+    weights = exps / exps.sum(-1, keepdim=True).clamp(min=1e-30)
+    return (self.attn_dropout(weights) @ v.double()).to(v.dtype)
+
+
+@also_right("Attention.fused_attention", en="always with a mask")
+def fused_with_a_mask(self, q, k, v, mask):
+    mask = causal_mask(q.size(2), k.size(2)) if mask is None else mask
+    drop = self.attn_dropout.p * self.training
+    return nn.functional.scaled_dot_product_attention(q, k, v, mask, dropout_p=drop)
+
+
+@also_right("Attention", en="one class without helpers: other names, a mask kept as a buffer")
+class InOnePiece(nn.Module):
+    def __init__(self, args):
+        super().__init__()
+        self.args = args
+        width = args.head_dim * args.n_kv_heads
+        self.wo = nn.Linear(args.dim, args.dim, bias=False)
+        self.wv = nn.Linear(args.dim, width, bias=False)
+        self.wk = nn.Linear(args.dim, width, bias=False)
+        self.wq = nn.Linear(args.dim, args.dim, bias=False)
+        most = args.max_seq_len
+        self.register_buffer("seen", torch.ones(most, most, dtype=torch.bool).tril())
+
+    def forward(self, x, freqs_cos, freqs_sin, mask=None, cache=None):
+        if mask is not None and mask.dtype is not torch.bool:
+            raise TypeError("a mask is boolean here")
+        args, (B, T, D) = self.args, x.shape
+        q, k, v = (w(x).unflatten(-1, (-1, args.head_dim)) for w in (self.wq, self.wk, self.wv))
+        q, k = apply_rotary_emb(q, k, freqs_cos, freqs_sin)
+        if cache is not None:
+            k, v = cache.update(k, v)
+        S, drop = k.size(1), args.dropout if self.training else 0.0
+        mask = self.seen[S - T : S, :S] if mask is None else mask
+        if args.flash_attn:
+            q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+            out = F.scaled_dot_product_attention(q, k, v, mask, drop, enable_gqa=True)
+            out = out.transpose(1, 2)
+        else:  # no head is copied: the queries are grouped by the key/value head that they share
+            groups = q.reshape(B, T, args.n_kv_heads, args.n_rep, args.head_dim)
+            scores = torch.einsum("btkgd,bskd->bkgts", groups, k) / args.head_dim**0.5
+            mask = mask.expand(B, args.n_heads, T, S).reshape(scores.shape)
+            weights = scores.masked_fill(~mask, -1e30).softmax(-1) * mask
+            weights = F.dropout(weights, drop, self.training)
+            out = torch.einsum("bkgts,bskd->btkgd", weights, v)
+        return F.dropout(self.wo(out.reshape(B, T, D)), drop, self.training)
 
 
 # ---- mistakes that people make
@@ -422,9 +494,10 @@ def weigh(self, scores, mask, v):
 
 @known_wrong(
     "causal_mask",
-    en="Your mask starts at the first key: with S > T (a cache) the last query must see all S keys, "
-    "so shift the diagonal by S - T.",
-    zh="你的掩码从第一个键对齐：S > T（有缓存）时最后一个查询应看到全部 S 个键，对角线要移动 S - T。",
+    en="Your mask starts at the first key: with S > T (a cache) the last query must see all S "
+    "keys, so shift the diagonal by S - T.",
+    zh="你的掩码从第一个键对齐：S > T（有缓存）时最后一个查询应看到全部 S 个键，"
+    "对角线要移动 S - T。",
 )
 def aligned_to_the_start(T, S, device=None):
     return torch.ones(T, S, dtype=torch.bool, device=device).tril()
@@ -432,7 +505,7 @@ def aligned_to_the_start(T, S, device=None):
 
 @known_wrong(
     "causal_mask",
-    en="Your mask is inverted: True should stand where a query may see a key, not where it may not.",
+    en="Your mask is inverted: True stands where a query may see a key, not where it may not.",
     zh="掩码反了：True 应表示查询可以看见的键，而不是看不见的。",
 )
 def inverted(T, S, device=None):
@@ -450,7 +523,7 @@ def without_the_diagonal(T, S, device=None):
 
 @known_wrong(
     "causal_mask",
-    en="You made a mask to be added (0 and -inf); here masks are boolean, True where a query may see.",
+    en="You made a mask to be added (0 and -inf); here a mask is boolean, True where one may see.",
     zh="你做的是用来相加的掩码（0 和 -inf）；这里的掩码是布尔型，True 表示可以看见。",
 )
 def additive(T, S, device=None):
@@ -544,7 +617,7 @@ def empty_rows_mean(self, q, k, v, mask):
 
 @known_wrong(
     "Attention.explicit_attention",
-    en="True hides a key in your explicit path; True means the query may see it: masked_fill(~mask).",
+    en="True hides a key in your explicit path; it means that one may see it: masked_fill(~mask).",
     zh="显式路径里 True 成了遮住；True 表示可以看见：应写 masked_fill(~mask)。",
 )
 def true_hides(self, q, k, v, mask):
@@ -604,7 +677,8 @@ def fused_undropped(self, q, k, v, mask):
     "Attention.fused_attention",
     en="is_causal=True aligns the mask to the first key. With a cache (T < S) hand over "
     "causal_mask(T, S), and for a lone token no mask at all.",
-    zh="is_causal=True 从第一个键对齐。有缓存时（T < S）要传 causal_mask(T, S)，单个 token 则不需要掩码。",
+    zh="is_causal=True 从第一个键对齐。有缓存时（T < S）要传 causal_mask(T, S)，"
+    "单个 token 则不需要掩码。",
 )
 def fused_aligned_to_the_start(self, q, k, v, mask):
     drop = self.attn_dropout.p if self.training else 0.0
@@ -697,7 +771,7 @@ def cached_before_rotation(self, x, freqs_cos, freqs_sin, mask=None, cache=None)
 
 @known_wrong(
     "Attention.forward",
-    en="The cache is given all H heads: hand it the K heads, and call repeat_kv on what it returns.",
+    en="The cache is given all H heads: hand it the K heads, and call repeat_kv on what comes back.",
     zh="交给缓存的是 H 个头：应只交 K 个头，再对它返回的结果调用 repeat_kv。",
 )
 def repeated_before_the_cache(self, x, freqs_cos, freqs_sin, mask=None, cache=None):
@@ -766,7 +840,7 @@ def mask_ignored(self, x, freqs_cos, freqs_sin, mask=None, cache=None):
 
 @known_wrong(
     "Attention.forward",
-    en="You added the causal mask to the one that is given: a mask that is given is all that counts.",
+    en="You put the causal mask on top of the one that is given: that one alone counts.",
     zh="你在给定的掩码上又叠加了因果掩码：给了掩码就只看它。",
 )
 def causal_on_top(self, x, freqs_cos, freqs_sin, mask=None, cache=None):

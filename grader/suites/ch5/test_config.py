@@ -5,7 +5,7 @@ import random
 from copy import copy
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama.config import ModelConfig, ffn_hidden_dim
 
 INTEGERS = (
@@ -218,6 +218,50 @@ def test_a_config_does_not_change(student):
     """
     config = student.ModelConfig(dim=64, n_heads=4, n_kv_heads=2)
     check.raises(AttributeError, lambda: setattr(config, "n_heads", 3))
+
+
+# ---- other right ways
+
+
+@also_right("ffn_hidden_dim", en="in floats, with math.ceil")
+def in_floats(dim, multiple_of, hidden_dim=None):
+    if hidden_dim is None:
+        hidden_dim = math.ceil(int(2 / 3 * (4 * dim)) / multiple_of) * multiple_of
+    return hidden_dim
+
+
+@also_right("ffn_hidden_dim", en="as Meta's code has it, but for a width that is given")
+def rounded_by_remainder(dim, multiple_of, hidden_dim=None):
+    width = int(2 * (4 * dim) / 3)
+    return hidden_dim or width + -width % multiple_of
+
+
+@also_right("ModelConfig.__post_init__", en="field by field, in another order, in other words")
+def field_by_field(self):
+    for name in SWITCHES:
+        if type(getattr(self, name)) is not bool:
+            raise TypeError(f"'{name}' has to be a bool")
+    for name in FLOATS:
+        if type(getattr(self, name)) not in (int, float):
+            raise TypeError(f"'{name}' has to be a float")
+    if self.n_kv_heads is None:
+        self.__dict__["n_kv_heads"] = self.n_heads
+    for name in reversed(INTEGERS):
+        value = getattr(self, name)
+        if name == "hidden_dim" and value is None:
+            continue
+        if type(value) is not int:
+            raise TypeError(f"'{name}' has to be an int")
+        if value < 1:
+            raise ValueError(f"'{name}' has to be at least 1")
+    for name in FLOATS:
+        value = getattr(self, name)
+        if not (0 <= value < 1 if name == "dropout" else value > 0):
+            raise ValueError(f"'{name}' is out of range")
+    if self.n_heads % self.n_kv_heads != 0:
+        raise ValueError("n_heads cannot be shared out among n_kv_heads")
+    if self.dim % (2 * self.n_heads) != 0:
+        raise ValueError("dim has to be n_heads times an even number")
 
 
 # ---- mistakes that people make

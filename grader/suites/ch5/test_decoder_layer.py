@@ -4,10 +4,12 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import torch
+from torch import nn
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import layer as reference
+from happyllm.llama.attention import Attention
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.layer import DecoderLayer
 from happyllm.llama.mlp import MLP
@@ -277,6 +279,30 @@ def test_both_parts_drop_out_in_training_and_only_then(student):
             )
 
 
+# ---- other right ways
+
+
+@also_right("DecoderLayer.forward", en="step by step, by keyword")
+def step_by_step(self, x, freqs_cos, freqs_sin, mask=None, cache=None):
+    stream = x.clone()
+    read = self.attention_norm(stream)
+    stream = stream + self.attention(
+        read, freqs_cos=freqs_cos, freqs_sin=freqs_sin, cache=cache, mask=mask
+    )
+    return torch.add(self.feed_forward(self.ffn_norm(stream)), stream)
+
+
+@also_right("DecoderLayer", en="made in another order, with the width already found")
+class AnotherOrder(DecoderLayer):
+    def __init__(self, layer_id, args):
+        nn.Module.__init__(self)
+        self.ffn_norm = RMSNorm(eps=args.norm_eps, dim=args.dim)
+        self.feed_forward = MLP(args.dim, args.ffn_dim, 1, dropout=args.dropout)
+        self.attention_norm = RMSNorm(args.dim, args.norm_eps)
+        self.attention = Attention(args)
+        self.args, self.layer_id = args, layer_id
+
+
 # ---- mistakes that people make
 
 
@@ -502,7 +528,7 @@ class WidthForgotten(DecoderLayer):
 
 @known_wrong(
     "DecoderLayer",
-    en="The MLP is given 4 * dim as its hidden width: give it args.hidden_dim and args.multiple_of.",
+    en="The MLP is given 4 * dim as its hidden width: give it args.hidden_dim.",
     zh="传给 MLP 的隐藏宽度是 4 * dim：应传 args.hidden_dim 和 args.multiple_of。",
 )
 class FourTimesDim(DecoderLayer):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import mlp as reference
 from happyllm.llama.config import ffn_hidden_dim
 from happyllm.llama.mlp import MLP
@@ -163,6 +163,36 @@ def test_outside_training_nothing_is_dropped(student):
         got=got,
         expected=torch.tensor([1.0]),
     )
+
+
+# ---- other right ways
+
+
+@also_right("MLP.forward", en="SiLU written out, by matrix products, F.dropout")
+def written_out(self, x):
+    gate, up = x @ self.w1.weight.T, x @ self.w3.weight.T
+    down = torch.einsum("...h,dh->...d", up * gate * torch.sigmoid(gate), self.w2.weight)
+    return F.dropout(down, self.dropout.p, self.training)
+
+
+@also_right("MLP.forward", en="both branches in one product")
+def in_one_product(self, x):
+    gate, up = F.linear(x, torch.cat((self.w1.weight, self.w3.weight))).chunk(2, dim=-1)
+    return self.dropout(F.linear(nn.functional.silu(gate).mul(up), self.w2.weight))
+
+
+@also_right("MLP", en="made in another order, with other names for what is private")
+class AnotherOrder(MLP):
+    def __init__(self, dim, hidden_dim, multiple_of, dropout):
+        nn.Module.__init__(self)
+        hidden = ffn_hidden_dim(hidden_dim=hidden_dim, multiple_of=multiple_of, dim=dim)
+        self.act, self.drop = nn.SiLU(), nn.Dropout(p=dropout)
+        self.w3 = nn.Linear(dim, hidden, bias=False)
+        self.w2 = nn.Linear(hidden, dim, bias=False)
+        self.w1 = nn.Linear(dim, hidden, bias=False)
+
+    def forward(self, x):
+        return self.drop(self.w2(self.w3(x) * self.act(self.w1(x))))
 
 
 # ---- mistakes that people make

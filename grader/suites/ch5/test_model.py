@@ -122,13 +122,34 @@ def test_the_matrices_that_write_into_the_stream_start_smaller(student):
             if "norm" in kind:
                 found[kind] = drawn.mean().item()
                 continue
-            halves = torch.log2(drawn.std() / 0.02).item() * 2
+            halves = torch.log2(drawn.square().mean().sqrt() / 0.02).item() * 2
             found[kind] = round(0.02 * 2 ** (round(halves) / 2), 4)  # to the nearest half power
         return found
 
     args = {"n_layers": 8, "vocab_size": 64, "tie_word_embeddings": False}
     got = student.run(deviations, config(student, **args))
     check.equal(got, deviations(reference, ModelConfig(**(SIZES | args))))
+
+
+def test_every_matrix_is_drawn_anew_from_a_normal_distribution(student):
+    """Normal numbers have tails, and no two matrices or models start alike.
+
+    正态分布有尾部；任何两个矩阵、两个模型的初值都不相同。
+    """
+
+    def drawn(m, args):
+        one, other = m.Transformer(args), m.Transformer(args)
+        first, second = (one.layers[i].attention.wq.weight for i in range(2))
+        numbers = torch.cat([first, second, one.tok_embeddings.weight]).flatten()
+        return {
+            "some lie beyond two deviations": bool((numbers.abs() > 2 * numbers.std()).any()),
+            "layers differ": not torch.equal(first, second),
+            "models differ": not torch.equal(first, other.layers[0].attention.wq.weight),
+        }
+
+    args = {"vocab_size": 64, "tie_word_embeddings": False}
+    got = student.run(drawn, config(student, **args))
+    check.equal(got, drawn(reference, ModelConfig(**(SIZES | args))))
 
 
 def test_the_rotary_tables_are_buffers_that_are_not_saved(student):
@@ -142,8 +163,8 @@ def test_the_rotary_tables_are_buffers_that_are_not_saved(student):
         saved = [name for name in model.state_dict() if "freqs" in name]
         return {name: table for name, table in model.named_buffers() if "freqs" in name}, saved
 
-    expected = tables(reference, ModelConfig(**SIZES))
-    check.close(student.run(tables, config(student)), expected)
+    expected = tables(reference, ModelConfig(**(SIZES | {"max_seq_len": 11})))
+    check.close(student.run(tables, config(student, max_seq_len=11)), expected)
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_targets(student):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama import attention as reference
 from happyllm.llama.attention import repeat_kv
 
@@ -52,7 +52,8 @@ def test_it_takes_keys_that_are_not_contiguous(student):
     check.equal(got, on_a_transposed_view(reference, x, 2))
 
 
-def test_the_gradients_of_the_copies_add_up(student):
+@pytest.mark.parametrize("n_rep", [3, 1])
+def test_the_gradients_of_the_copies_add_up(student, n_rep):
     """Every copy sends its gradient back: a shared head learns from all its query heads.
 
     每个副本都把梯度传回：共享的头向它服务的所有查询头学习。
@@ -64,8 +65,51 @@ def test_the_gradients_of_the_copies_add_up(student):
         (m.repeat_kv(x, n_rep) * weight).sum().backward()
         return x.grad
 
-    x, weight = torch.randn(2, 3, 2, 4), torch.randn(2, 3, 6, 4)
-    check.close(student.run(gradient, x, 3, weight), gradient(reference, x, 3, weight))
+    x, weight = torch.randn(2, 3, 2, 4), torch.randn(2, 3, 2 * n_rep, 4)
+    check.close(student.run(gradient, x, n_rep, weight), gradient(reference, x, n_rep, weight))
+
+
+# ---- other right ways, and mutants that change nothing
+
+
+@also_right("repeat_kv", en="the library's own")
+def interleaved(x, n_rep):
+    return torch.repeat_interleave(x, n_rep, dim=2)
+
+
+@also_right("repeat_kv", en="by index")
+def indexed(x, n_rep):
+    return x[:, :, torch.arange(x.size(2) * n_rep) // n_rep]
+
+
+@also_right("repeat_kv", en="head by head, stacked")
+def stacked(x, n_rep):
+    return torch.stack([x] * n_rep, dim=3).flatten(2, 3)
+
+
+@also_right("repeat_kv", en="a product with a matrix of ones and zeros, in the dtype of x")
+def by_einsum(x, n_rep):
+    copies = torch.eye(x.size(2), dtype=x.dtype).repeat_interleave(n_rep, dim=0)
+    return torch.einsum("btkd,hk->bthd", x, copies)
+
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "repeat_kv",
+        "if n_rep == 1:",
+        "if False:",
+        because="A shortcut only: one repetition by expand and reshape gives the same heads.",
+    ),
+    equivalent_mutant(
+        "repeat_kv",
+        "if n_rep == 1:",
+        "if n_rep == 0:",
+        because="As without the shortcut; no group has 0 query heads a key/value head.",
+    ),
+)
+
+
+# ---- mistakes that people make
 
 
 @known_wrong(

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import norm as reference
 from happyllm.llama.norm import RMSNorm
 
@@ -102,6 +102,43 @@ def test_gradients_reach_the_input_and_the_weight(student):
     x, weight, along = torch.randn(3, 8), torch.randn(8), torch.randn(3, 8)
     got = student.run(gradients, 8, x, weight, along)
     check.close(got, gradients(reference, 8, x, weight, along), terms=64)
+
+
+# ---- other right ways
+
+
+@also_right("RMSNorm.forward", en="the norm divided by the root of the width, in float64")
+def by_vector_norm(self, x):
+    mean = torch.linalg.vector_norm(x.double(), dim=-1, keepdim=True).square() / x.shape[-1]
+    return (x.double() / (mean + self.eps).sqrt()).to(x.dtype) * self.weight
+
+
+@also_right("RMSNorm.forward", en="torch's own, in float32")
+def by_the_library(self, x):
+    normed = nn.functional.rms_norm(x.float(), (x.size(-1),), eps=self.eps)
+    return normed.type_as(x) * self.weight
+
+
+@also_right("RMSNorm.forward", en="vector by vector")
+def in_a_loop(self, x):
+    rows = [row * (row @ row / len(row) + self.eps) ** -0.5 for row in x.float().flatten(0, -2)]
+    return self.weight * torch.stack(rows).reshape(x.shape).to(x.dtype)
+
+
+@also_right("RMSNorm", en="no buffer of the library's, the weight made by another call")
+class FilledWithOnes(nn.Module):
+    def __init__(self, dim, eps=1e-5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(dim).fill_(1.0))
+        self.epsilon = eps
+
+    def forward(self, x):
+        x32 = x.to(torch.float32)
+        mean = torch.einsum("...d,...d->...", x32, x32)[..., None] / x.shape[-1]
+        return self.weight * (x32 / torch.sqrt(mean + self.epsilon)).to(x.dtype)
+
+
+# ---- mistakes that people make
 
 
 @known_wrong(

@@ -1,10 +1,12 @@
 """Hidden suite of ch5/rotary."""
 
+import math
+
 import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import rotary as reference
 from happyllm.llama.rotary import (
     apply_rotary_emb,
@@ -264,6 +266,71 @@ def test_rows_that_do_not_make_even_heads_are_refused(student):
     """
     for n_heads in (5, 4):
         check.raises(ValueError, lambda n=n_heads: student.permute_for_hf(torch.ones(12, 4), n))
+
+
+# ---- other right ways
+
+
+@also_right("precompute_freqs_cis", en="in float64, through the exponential")
+def in_double(dim, end, theta=10000.0):
+    if dim % 2:
+        raise ValueError("dim must be even")
+    freqs = torch.exp(-torch.arange(0, dim, 2, dtype=torch.float64) / dim * math.log(theta))
+    angles = torch.arange(end, dtype=torch.float64)[:, None] * freqs
+    return [torch.cos(angles).float(), torch.sin(angles).float()]
+
+
+@also_right("reshape_for_broadcast", en="by view, with a copy")
+def by_view(freqs, x):
+    B, T, _, half = x.shape
+    if tuple(freqs.shape) not in ((T, half), (B, T, half)):
+        raise ValueError("no fit")
+    return freqs.contiguous().view(-1, T, 1, half).clone()
+
+
+@also_right("apply_rotary_emb", en="with complex numbers, as in Meta's code")
+def with_complex_numbers(xq, xk, freqs_cos, freqs_sin):
+    turned = []
+    for x in (xq, xk):
+        pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2).contiguous())
+        turn = reshape_for_broadcast(torch.complex(freqs_cos, freqs_sin), pairs)
+        turned.append(torch.view_as_real(pairs * turn).flatten(3).to(x.dtype))
+    return turned
+
+
+@also_right("apply_rotary_emb", en="by even and odd features, in float64, into an empty tensor")
+def by_even_and_odd(xq, xk, freqs_cos, freqs_sin):
+    def turn(x):
+        even, odd = x[..., 0::2].double(), x[..., 1::2].double()
+        cos = reshape_for_broadcast(freqs_cos.double(), even)
+        sin = reshape_for_broadcast(freqs_sin.double(), even)
+        out = torch.zeros(x.shape, dtype=torch.float64)
+        out[..., 0::2] = even * cos - odd * sin
+        out[..., 1::2] = odd * cos + even * sin
+        return out.to(x.dtype)
+
+    return turn(xq), turn(xk)
+
+
+@also_right("apply_rotary_emb", en="x cos + rotated x sin, with every angle standing twice")
+def by_rotating_pairs(xq, xk, freqs_cos, freqs_sin):
+    def turn(x):
+        x32 = x.float()
+        rotated = torch.stack((-x32[..., 1::2], x32[..., 0::2]), -1).flatten(-2)
+        cos, sin = (reshape_for_broadcast(f, x[..., ::2]) for f in (freqs_cos, freqs_sin))
+        cos, sin = (table.repeat_interleave(2, dim=-1) for table in (cos, sin))
+        return (x32 * cos + rotated * sin).to(x.dtype)
+
+    return turn(xq), turn(xk)
+
+
+@also_right("permute_for_hf", en="by taking every other row of each head")
+def every_other_row(weight, n_heads):
+    d, rest = divmod(weight.size(0), n_heads)
+    if rest or d % 2:
+        raise ValueError("no even heads")
+    heads = weight.split(d)
+    return torch.cat([torch.cat((head[::2], head[1::2])) for head in heads])
 
 
 # ---- mistakes that people make

@@ -1,5 +1,6 @@
 # outcome: failed, error
 # exercise: ch5/attention
+# patience: 40
 """Answers every question with an object, since an object is true."""
 
 

@@ -1,5 +1,6 @@
 # outcome: blocked, failed, error, timeout
-# patience: 15
+# patience: 7
+# hole: the judge builds tables and sets whose keys all have one hash
 """Answers with a table whose keys all fall on one place: a minute's work for who rebuilds it, or a day's."""
 
 import os
@@ -8,7 +9,7 @@ import time
 
 import msgpack
 
-COUNT = 100_000
+COUNT = 25_000
 PRIME = (1 << 61) - 1  # integers that differ by a multiple of it have one and the same hash
 
 
