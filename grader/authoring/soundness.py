@@ -92,6 +92,7 @@ def check(
     cache: Cache | None = None,
     anew: bool = False,
     jobs: int = 2,
+    provers: Provers | None = None,
     on_checked: Callable[[Checked], None] = lambda _: None,
 ) -> Findings:
     """Check exercises against every rule.
@@ -103,11 +104,12 @@ def check(
         cache: where proofs are kept; none keeps none.
         anew: prove everything, whatever the cache holds.
         jobs: how many judges work at once.
+        provers: judges that are warm already; some are started, and ended, when none are given.
         on_checked: called with each exercise as soon as it is checked.
     """
     started = time.monotonic()
     problems, book = _book(tree)
-    work = _Work(cache, anew, jobs)
+    work = _Work(cache, anew, jobs, provers)
     checked = []
     with work.running:
         for exercise in exercises:
@@ -134,9 +136,9 @@ def check_tree(tree: Tree) -> tuple[Catalogue | None, tuple[Problem, ...]]:
 class _Work:
     """The judges, started when the first proof has to be made."""
 
-    def __init__(self, cache: Cache | None, anew: bool, jobs: int):
+    def __init__(self, cache: Cache | None, anew: bool, jobs: int, provers: Provers | None):
         self.cache, self.anew, self.jobs = cache, anew, jobs
-        self.provers: Provers | None = None
+        self.provers = provers
         self.running = ExitStack()
 
     def prove(self, material: Material) -> tuple[Proof, bool]:

@@ -73,7 +73,7 @@ def detail(graded: Graded, language: Language) -> RenderableType:
                 Padding(Text(say("dropped", language, n=f"{left:,}"), style="dim"), (0, 0, 0, 2))
             )
     parts.append(Text(""))
-    if graded.stands_on:
+    if graded.stands_on and graded.tests:
         names = ", ".join(graded.stands_on)
         parts.append(Text(say("stands_on", language, names=names), style="dim"))
     foot = f"{graded.file} · {say('reread', language, section=graded.section)}"

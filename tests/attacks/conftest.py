@@ -46,6 +46,8 @@ class World:
             "tcp": self.listeners["tcp"].getsockname()[1],
             "udp": self.listeners["udp"].getsockname()[1],
             "unix": self.folder / "service",
+            "log": self.folder / "log",
+            "kept": self.folder / "kept",
             "abstract": f"happyllm-attack-{os.getpid()}",
         }
 
@@ -64,7 +66,7 @@ class World:
         for name, listener in self.listeners.items():
             if listener in ready:
                 found.append(name)
-                if name == "udp":
+                if listener.type == socket.SOCK_DGRAM:
                     listener.recv(100)
                 else:
                     listener.accept()[0].close()
@@ -85,6 +87,22 @@ class World:
         except psutil.NoSuchProcess:
             return []
 
+    def keep(self) -> os.stat_result:
+        """A file of the grader's user that nobody is to touch, made anew."""
+        file = self.folder / "kept"
+        file.unlink(missing_ok=True)
+        file.write_text("kept")
+        file.chmod(0o600)
+        return file.stat()
+
+    def is_kept(self) -> bool:
+        """Whether that file is as it was."""
+        now = (self.folder / "kept").stat()
+        return all(
+            getattr(now, name) == getattr(self.kept, name)
+            for name in ("st_mode", "st_size", "st_mtime_ns", "st_uid", "st_ctime_ns")
+        )
+
     def is_quiet(self, patience_s: float = 5.0) -> bool:
         """Whether all that the server started has ended; a judge takes a moment to."""
         until = time.monotonic() + patience_s
@@ -95,6 +113,7 @@ class World:
         return True
 
     def clean(self) -> None:
+        self.kept = self.keep()
         for mark in self.marks():
             Path(mark).unlink(missing_ok=True)
         self.listen()
@@ -118,10 +137,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "udp": socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
         "unix": socket.socket(socket.AF_UNIX),
         "abstract": socket.socket(socket.AF_UNIX),
+        "log": socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+        "abstract log": socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
     }
     listeners["udp"].bind(("127.0.0.1", 0))
     listeners["unix"].bind(str(folder / "service"))
     listeners["abstract"].bind(f"\0happyllm-attack-{os.getpid()}")
+    listeners["log"].bind(str(folder / "log"))
+    listeners["abstract log"].bind(f"\0happyllm-attack-{os.getpid()}-log")
     for name in ("unix", "abstract"):
         listeners[name].listen()
     bystander = _bystander()

@@ -7,6 +7,7 @@ to stop it.
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import pytest
 from grader import catalogue, engine, shelf
 from grader.learning.workspace import Workspace, WorkspaceError
 from grader.report import Graded, Report
-from grader.sandbox.jail import Limits
+from grader.sandbox import jail
+from grader.sandbox.jail import STRENGTHS, Limits
 
 from .conftest import SECRET, Watch, World
 from .hand_ins import KINDS, HandIn, all_of_them, filled
@@ -32,17 +34,17 @@ SUITE = HONEST.suite.read_text()
 SECRETS = ("def test_the_gradients_of_the_copies", "# Step 2: add an axis of n_rep", SECRET)
 
 
-@pytest.fixture(params=HAND_INS, ids=lambda one: one.name)
-def hand_in(request: pytest.FixtureRequest) -> HandIn:
-    one: HandIn = request.param
-    if one.one("hole"):
-        request.applymarker(pytest.mark.xfail(reason=one.one("hole"), strict=True))
-    return one
-
-
+@pytest.mark.parametrize("hand_in", HAND_INS, ids=lambda one: one.name)
 def test_an_attack_gets_what_it_deserves(
-    hand_in: HandIn, isolation: str, world: World, tmp_path: Path
+    hand_in: HandIn,
+    isolation: str,
+    world: World,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if hand_in.one("hole"):  # a weaker isolation may stop what the strongest does not
+        strict = isolation == STRENGTHS[0]
+        request.applymarker(pytest.mark.xfail(reason=hand_in.one("hole"), strict=strict))
     if not hand_in.is_stopped_by(isolation):
         pytest.skip(f"stopped only by {hand_in.one('needs')}")
     root = tmp_path / "mallory"
@@ -69,6 +71,7 @@ def _judge(hand_in: HandIn, graded: Graded | str, watch: Watch, took: float, wor
     assert took < float(hand_in.one("patience", "12")), f"the verdict took {took:.1f} s"
     assert not world.marks()
     assert not world.listen()
+    assert world.is_kept()
     assert world.bystander.poll() is None
     assert world.bystander_as_it_was()
     assert world.is_quiet(), f"left behind: {world.workers()}"
@@ -169,6 +172,20 @@ def test_what_is_planted_is_run_by_no_command(
 MODULE_HOLES = ("planting/torch_module",)
 
 
+@pytest.mark.xfail(reason="/usr/lib and /usr/local/lib may be read, packages and all", strict=True)
+@pytest.mark.parametrize(
+    "place", ["/usr/local/lib/python3.12/site-packages", "/usr/lib/python3/dist-packages"]
+)
+def test_no_installation_lies_where_all_may_be_read(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python is the system's, as in a container, the answers lie among what is allowed."""
+    monkeypatch.setattr(jail.sysconfig, "get_path", lambda *_: place)
+    monkeypatch.setattr(jail.site, "getsitepackages", lambda: [place])
+    above = {str(folder) for folder in Path(place, "happyllm").parents}
+    assert not above & set(jail._libraries())
+
+
 # ---- the suite of attacks itself
 
 
@@ -182,8 +199,7 @@ def test_an_attack_says_what_it_tries_and_what_it_deserves(hand_in: HandIn, worl
     deserved = {"passed", "failed", "error", "timeout", "memory", "blocked"}
     assert hand_in.deserved <= deserved
     text = filled(hand_in.text, world.facts)
-    assert compile(text, hand_in.name, "exec").co_consts[0]
-    assert '"""' in text[: text.index("\n\n") + 1]
+    assert ast.get_docstring(ast.parse(text))
 
 
 def test_the_suite_would_notice(world: World) -> None:

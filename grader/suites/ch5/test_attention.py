@@ -771,7 +771,7 @@ def cached_before_rotation(self, x, freqs_cos, freqs_sin, mask=None, cache=None)
 
 @known_wrong(
     "Attention.forward",
-    en="The cache is given all H heads: hand it the K heads, and call repeat_kv on what comes back.",
+    en="The cache is given all H heads: hand it the K heads, and then repeat_kv what comes back.",
     zh="交给缓存的是 H 个头：应只交 K 个头，再对它返回的结果调用 repeat_kv。",
 )
 def repeated_before_the_cache(self, x, freqs_cos, freqs_sin, mask=None, cache=None):

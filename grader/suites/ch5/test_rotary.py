@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama import rotary as reference
 from happyllm.llama.rotary import (
     apply_rotary_emb,
@@ -638,3 +638,54 @@ def rows_unchecked(weight, n_heads):
     d = rows // n_heads
     heads = weight[: n_heads * d].reshape(n_heads, d, width)
     return torch.cat((heads[:, 0::2], heads[:, 1::2]), 1).reshape(-1, width)
+
+
+# ---- mutants that change nothing
+
+NO_GRADIENT = "the tables are made from integers, and carry no gradient"
+PROMOTED = "the tables are float32, so the products with them are"
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "precompute_freqs_cis",
+        "freqs = 1.0 / theta ** (torch.arange(0, dim, 2).float() / dim)",
+        "freqs = 1.0 / theta ** (torch.arange(0, dim, 2) / dim)",
+        because="a division of integers is float32",
+    ),
+    equivalent_mutant(
+        "precompute_freqs_cis",
+        "angles = torch.outer(torch.arange(end).float(), freqs)",
+        "angles = torch.outer(torch.arange(end), freqs)",
+        because="the frequencies are float32, so the outer product is",
+    ),
+    equivalent_mutant(
+        "precompute_freqs_cis",
+        "return angles.cos(), angles.sin()",
+        "return angles.cos().detach(), angles.sin()",
+        because=NO_GRADIENT,
+    ),
+    equivalent_mutant(
+        "precompute_freqs_cis",
+        "return angles.cos(), angles.sin()",
+        "return angles.cos(), angles.sin().detach()",
+        because=NO_GRADIENT,
+    ),
+    equivalent_mutant(
+        "reshape_for_broadcast",
+        "return freqs.unsqueeze(2)",
+        "return freqs.unsqueeze(2).detach()",
+        because=NO_GRADIENT,
+    ),
+    equivalent_mutant(
+        "apply_rotary_emb",
+        "q_first, q_second = xq.float().unflatten(-1, (-1, 2)).unbind(-1)",
+        "q_first, q_second = xq.unflatten(-1, (-1, 2)).unbind(-1)",
+        because=PROMOTED,
+    ),
+    equivalent_mutant(
+        "apply_rotary_emb",
+        "k_first, k_second = xk.float().unflatten(-1, (-1, 2)).unbind(-1)",
+        "k_first, k_second = xk.unflatten(-1, (-1, 2)).unbind(-1)",
+        because=PROMOTED,
+    ),
+)
