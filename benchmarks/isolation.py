@@ -2,8 +2,8 @@
 
     python benchmarks/isolation.py [--rounds 40]
 
-A bare fork is timed from `os.fork()` to its first byte; a worker from the request to the fork server
-to its word that the jail is closed behind it. The two take turns. Exits 1 when the strongest
+A bare fork is timed from `os.fork()` to its first byte; a worker from the request to the fork
+server to its word that the jail is closed behind it. The two take turns. Exits 1 when the strongest
 isolation costs more than 40 ms over the fork.
 """
 

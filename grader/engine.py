@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 
+from happyllm import __version__
+
 from . import catalogue
 from .catalogue import Exercise, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
@@ -91,7 +93,7 @@ def grade(
             raise EngineFault(str(error)) from error
     return Report(
         version=SCHEMA_VERSION,
-        happyllm=metadata.version("happyllm"),
+        happyllm=__version__,
         python=platform.python_version(),
         torch=metadata.version("torch"),
         seed=seed,

@@ -47,9 +47,9 @@ _GROUP_OPTIONS = ("--help", "-h", "--version")
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib import metadata
+        from happyllm import __version__
 
-        click.echo(f"happyllm-grade {metadata.version('happyllm')}")
+        click.echo(f"happyllm-grade {__version__}")
         ctx.exit()
 
 

@@ -17,10 +17,11 @@ def doctor() -> None:
     from importlib import metadata
 
     from grader import engine
+    from happyllm import __version__
 
     known = catalogue.load()
     count = sum(1 for _ in known)
-    click.echo(f"happyllm   {metadata.version('happyllm')}, {count} exercises")
+    click.echo(f"happyllm   {__version__}, {count} exercises")
     click.echo(
         f"python     {platform.python_version()} on {platform.system()} {platform.release()}"
     )

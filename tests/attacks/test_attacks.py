@@ -45,6 +45,8 @@ def test_an_attack_gets_what_it_deserves(
     if hand_in.one("hole"):  # a weaker isolation may stop what the strongest does not
         strict = isolation == STRENGTHS[0]
         request.applymarker(pytest.mark.xfail(reason=hand_in.one("hole"), strict=strict))
+    if hand_in.one("gap") and STRENGTHS.index(isolation) > STRENGTHS.index("landlock+uid"):
+        request.applymarker(pytest.mark.xfail(reason=hand_in.one("gap"), strict=False))
     if not hand_in.is_stopped_by(isolation):
         pytest.skip(f"stopped only by {hand_in.one('needs')}")
     root = tmp_path / "mallory"
@@ -108,7 +110,8 @@ def _graded(hand_in: HandIn, root: Path, world: World, isolation: str) -> Graded
     except WorkspaceError as error:
         return str(error)
     limits = Limits(isolation=isolation, **LIMITS)  # type: ignore[arg-type]
-    policy = engine.Policy(timeout_s=2.0, limits=limits)
+    time_s = 2.0 if "timeout" in hand_in.deserved else 8.0  # a busy machine is slow
+    policy = engine.Policy(timeout_s=time_s, limits=limits)
     report = engine.grade([exercise], sources, policy, nursery=world.nursery)
     text = report.to_json().encode("utf-8").decode("utf-8")
     assert Report.from_json(text).exercises[0].outcome == report.exercises[0].outcome

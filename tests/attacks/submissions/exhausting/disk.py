@@ -1,5 +1,5 @@
 # outcome: error
-# needs: landlock
+# needs: namespaces
 """Fills every folder that it may write to."""
 
 import os
