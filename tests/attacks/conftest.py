@@ -116,7 +116,8 @@ class World:
         self.kept = self.keep()
         for mark in self.marks():
             Path(mark).unlink(missing_ok=True)
-        self.listen()
+        while self.listen():
+            pass
         if self.bystander.poll() is not None or not self.bystander_as_it_was():
             self.bystander.kill()
             self.bystander.wait()

@@ -5,7 +5,7 @@ import random
 from copy import copy
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.config import ModelConfig, ffn_hidden_dim
 
 INTEGERS = (
@@ -107,7 +107,7 @@ def test_good_values_at_the_edges_are_taken(student):
     dropout 为 0 或接近 1，以及给浮点字段传整数，都是允许的。
     """
     check.equal(student.ModelConfig(dropout=0, rope_theta=500000, norm_eps=1).dropout, 0)
-    check.close(student.ModelConfig(dropout=0.99).dropout, 0.99)
+    check.close(student.ModelConfig(dropout=0.99, rope_theta=0.5).dropout, 0.99)
     config = student.ModelConfig(dim=2, n_heads=1, n_kv_heads=1, n_layers=1, vocab_size=1)
     check.equal(config.head_dim, 2)
 
@@ -560,3 +560,15 @@ def one_error_for_all(self):
         refuse(self)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+# ---- mutants that change nothing
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "ModelConfig.n_rep",
+        "return self.n_heads // (self.n_kv_heads or self.n_heads)",
+        "return self.n_heads // (self.n_kv_heads)",
+        because="__post_init__ has filled n_kv_heads in",
+    ),
+)

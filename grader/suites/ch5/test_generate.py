@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.cache import new_cache
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.generate import generate
@@ -321,6 +321,90 @@ def test_what_cannot_be_continued_is_refused(student, wrong):
     check.raises(
         ValueError, lambda: student.generate(model, prompts, n, attention_mask=mask), match=match
     )
+
+
+# ---- other right ways
+
+
+@also_right("generate", en="a text reserved at once, rows written one by one, the options by name")
+@torch.no_grad()
+def row_by_row(
+    model,
+    tokens,
+    max_new_tokens,
+    *,
+    temperature=0.0,
+    top_k=None,
+    top_p=None,
+    stop_tokens=(),
+    pad_id=0,
+    attention_mask=None,
+    generator=None,
+    use_cache=True,
+):
+    B, T = tokens.size()
+    end = T + max_new_tokens
+    if T < 1 or max_new_tokens < 0 or end > model.args.max_seq_len:
+        raise ValueError("no prompt, or a text longer than max_seq_len")
+    if attention_mask is not None and (attention_mask[:, -1] == 0).any():
+        raise ValueError("padding belongs on the left")
+    stops, training, weight = set(stop_tokens), model.training, next(model.parameters())
+    text = tokens.new_full((B, end), pad_id)
+    text[:, :T] = tokens
+    mask = None
+    if attention_mask is not None:
+        mask = torch.ones_like(text)
+        mask[:, :T] = attention_mask
+    writing = set(range(B))
+    model.eval()
+    cache = new_cache(model.args, B, dtype=weight.dtype) if use_cache else None
+    for t in range(T, end):
+        if not writing:
+            end = t
+            break
+        first = 0 if cache is None or t == T else t - 1
+        seen = None if mask is None else mask[:, :t]
+        logits = model(text[:, first:t], attention_mask=seen, cache=cache)[0][:, -1]
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        chosen = sample(logits, generator=generator, **options).tolist()
+        for row in sorted(writing):
+            text[row, t] = chosen[row]
+            if chosen[row] in stops:
+                writing.remove(row)
+    model.train(training)
+    return text[:, :end]
+
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "generate",
+        "stops = torch.tensor(list(stop_tokens), dtype=torch.int64, device=tokens.device)",
+        "stops = torch.tensor(list(stop_tokens), device=tokens.device)",
+        because="a list of ints becomes int64 anyway, and an empty one holds no token of any dtype",
+    ),
+    equivalent_mutant(
+        "generate",
+        "unseen = tokens if cache is None else tokens[:, cache[0].length :]",
+        "unseen = tokens if cache is None else tokens[:, cache[-1].length :]",
+        because="all layers hold equally many tokens",
+    ),
+    *(
+        equivalent_mutant(
+            "generate",
+            "logits, _ = model(unseen, attention_mask=attention_mask, cache=cache, "
+            "logits_to_keep=1)",
+            f"logits, _ = model(unseen, attention_mask=attention_mask, cache=cache{kept})",
+            because="it only saves work: no more than the last position is read",
+        )
+        for kept in ("", ", logits_to_keep=2")
+    ),
+    equivalent_mutant(
+        "generate",
+        "chosen = sample(logits[:, -1], temperature, top_k, top_p, generator)",
+        "chosen = sample(logits[:, 0], temperature, top_k, top_p, generator)",
+        because="one position is kept, so the first is the last",
+    ),
+)
 
 
 # ---- mistakes that people make

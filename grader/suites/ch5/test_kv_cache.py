@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama import cache as reference
 from happyllm.llama.cache import KVCache, new_cache
 from happyllm.llama.config import ModelConfig
@@ -99,15 +99,22 @@ def test_more_than_there_is_room_for_is_refused(student):
     check.raises(ValueError, lambda: cache.update(more_k, more_v), match="max_seq_len")
 
 
-@pytest.mark.parametrize("wrong", ["batch", "heads", "head size", "values"])
+@pytest.mark.parametrize(
+    "wrong", ["rows", "heads of the keys", "head size of the values", "fewer values than keys"]
+)
 def test_shapes_that_do_not_fit_are_refused(student, wrong):
     """One row, one head or one value would quietly spread over all places: ValueError instead.
 
     只有一行、一个头或一个值时会悄悄广播到所有位置：应抛出 ValueError。
     """
-    k_shape = {"batch": (1, 2, 3, 4), "heads": (2, 2, 1, 4), "head size": (2, 2, 3, 1)}
-    k = torch.randn(k_shape.get(wrong, (2, 2, 3, 4)))
-    v = torch.randn((2, 1, 3, 4) if wrong == "values" else k.shape)
+    right = (2, 2, 3, 4)
+    k_shape, v_shape = {
+        "rows": ((1, 2, 3, 4), (1, 2, 3, 4)),
+        "heads of the keys": ((2, 2, 1, 4), right),
+        "head size of the values": (right, (2, 2, 3, 1)),
+        "fewer values than keys": (right, (2, 1, 3, 4)),
+    }[wrong]
+    k, v = torch.randn(k_shape), torch.randn(v_shape)
     cache = student.KVCache(2, 5, 3, 4)
     check.raises(ValueError, lambda: cache.update(k, v))
 
@@ -226,6 +233,75 @@ def test_a_cached_model_says_what_the_whole_model_says(student, chunks):
     model.load_state_dict(dict(whole.state_dict()))
     got = student.run(logits_in_chunks, model, args, tokens, list(chunks))
     check.close(got, whole(tokens)[0].detach(), terms=16 * 24 * 3)
+
+
+# ---- other right ways
+
+
+@also_right("KVCache", en="a module, one buffer for both, heads before tokens, nothing zeroed")
+class OneBuffer(torch.nn.Module):
+    def __init__(self, batch_size, max_seq_len, n_kv_heads, head_dim, dtype=None, device=None):
+        super().__init__()
+        sizes = (2, batch_size, n_kv_heads, max_seq_len, head_dim)
+        self.register_buffer("both", torch.empty(sizes, dtype=dtype, device=device))
+        self.filled = 0
+
+    k = property(lambda self: self.both[0].transpose(1, 2))
+    v = property(lambda self: self.both[1].transpose(1, 2))
+    length = property(lambda self: self.filled)
+
+    def update(self, k, v):
+        B, room, K, d = self.k.shape
+        T = len(k[0])
+        if any(part.size() != torch.Size([B, T, K, d]) for part in (k, v)):
+            raise ValueError("the shapes do not fit")
+        if self.filled + T > room:
+            raise ValueError("more than max_seq_len")
+        self.k.narrow(1, self.filled, T).copy_(k)
+        self.v.narrow(1, self.filled, T).copy_(v)
+        self.filled += T
+        return [self.k.narrow(1, 0, self.filled), self.v.narrow(1, 0, self.filled)]
+
+
+@also_right("new_cache", en="a tuple, made in a loop")
+def in_a_tuple(args, batch_size, max_seq_len=None, dtype=torch.float32, device=None):
+    caches = ()
+    while len(caches) < args.n_layers:
+        heads = args.n_heads // args.n_rep
+        room = max_seq_len or args.max_seq_len
+        caches += (KVCache(batch_size, room, heads, args.head_dim, dtype=dtype, device=device),)
+    return caches
+
+
+EQUIVALENT = (
+    *(
+        equivalent_mutant(
+            "KVCache.__init__",
+            f"self.{name} = torch.zeros(shape, dtype=dtype, device=device)",
+            f"self.{name} = torch.ones(shape, dtype=dtype, device=device)",
+            because="what is in memory that is not yet in use is nobody's business",
+        )
+        for name in ("k", "v")
+    ),
+    *(
+        equivalent_mutant(
+            "KVCache.update",
+            "return self.k[:, : self.length], self.v[:, : self.length]",
+            becomes,
+            because="it is meant for generation, where no gradient is taken",
+        )
+        for becomes in (
+            "return self.k[:, : self.length].detach(), self.v[:, : self.length]",
+            "return self.k[:, : self.length], self.v[:, : self.length].detach()",
+        )
+    ),
+    equivalent_mutant(
+        "new_cache",
+        "KVCache(batch_size, room, args.n_kv_heads or args.n_heads, args.head_dim, dtype, device)",
+        "KVCache(batch_size, room, args.n_kv_heads, args.head_dim, dtype, device)",
+        because="ModelConfig has filled in n_kv_heads; the rest is for the type checker",
+    ),
+)
 
 
 # ---- mistakes that people make

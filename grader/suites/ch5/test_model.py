@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, known_wrong
 from happyllm.llama import model as reference
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.model import Transformer
@@ -335,6 +335,66 @@ def test_what_does_not_fit_is_refused(student, wrong):
     }
     match = "max_seq_len" if wrong.startswith("too long") else ""
     check.raises(ValueError, refused[wrong], match=match)
+
+
+# ---- other right ways
+
+
+@also_right("Transformer", en="in one piece: an explicit mask, tied the other way, its own loss")
+class InOnePiece(nn.Module):
+    def __init__(self, args):
+        super().__init__()
+        self.args = args
+        cos, sin = reference.precompute_freqs_cis(args.head_dim, args.max_seq_len, args.rope_theta)
+        self.register_buffer("freqs_sin", sin, persistent=False)
+        self.register_buffer("freqs_cos", cos, persistent=False)
+        self.output = nn.Linear(args.dim, args.vocab_size, bias=False)
+        self.norm = reference.RMSNorm(args.dim, args.norm_eps)
+        self.layers = nn.ModuleList()
+        for number in range(args.n_layers):
+            self.layers.append(reference.DecoderLayer(number, args))
+        self.tok_embeddings = nn.Embedding(args.vocab_size, args.dim)
+        if args.tie_word_embeddings:
+            self.tok_embeddings.weight = self.output.weight
+        self.apply(self.draw)
+        for layer in self.layers:
+            for linear in (layer.attention.wo, layer.feed_forward.w2):
+                linear.weight.data /= (2 * args.n_layers) ** 0.5
+
+    @staticmethod
+    def draw(part):
+        if isinstance(part, nn.Linear | nn.Embedding):
+            part.weight.data.normal_(0, 0.02)
+
+    def forward(self, tokens, targets=None, attention_mask=None, cache=None, logits_to_keep=None):
+        B, T = tokens.shape
+        past = cache[0].length if cache else 0
+        S = past + T
+        if past + T > self.args.max_seq_len:
+            raise ValueError("longer than max_seq_len")
+        if attention_mask is not None and tuple(attention_mask.shape) != (B, S):
+            raise ValueError("attention_mask does not fit")
+        if targets is not None and (targets.shape != (B, T) or logits_to_keep is not None):
+            raise ValueError("targets do not fit")
+        if logits_to_keep is not None and logits_to_keep <= 0:
+            raise ValueError("logits_to_keep is below 1")
+        places = torch.arange(past, S)
+        mask = (places[:, None] >= torch.arange(S)).expand(B, 1, T, S)
+        if attention_mask is not None:  # a shift of all positions of a row changes nothing
+            mask = mask & (attention_mask[:, None, None] != 0) | (
+                places[:, None] == torch.arange(S)
+            )
+        h = F.dropout(self.tok_embeddings(tokens), self.args.dropout, self.training)
+        for number, layer in enumerate(self.layers):
+            kept = cache[number] if cache else None
+            h = layer(h, self.freqs_cos[places], self.freqs_sin[places], mask=mask, cache=kept)
+        logits = self.output(self.norm(h))
+        if targets is None:
+            return [logits[:, -(logits_to_keep or T) :], None]
+        counted = targets >= 0
+        scores = logits[counted].float().log_softmax(-1)
+        losses = -scores.gather(-1, targets[counted][:, None])
+        return [logits, losses.mean() if counted.any() else 0.0 * logits.float().sum()]
 
 
 # ---- mistakes that people make

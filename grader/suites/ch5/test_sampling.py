@@ -1,10 +1,12 @@
 """Hidden suite of ch5/sampling."""
 
+import math
+
 import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.diagnosis import known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.sampling import apply_temperature, apply_top_k, apply_top_p, sample
 
 INF = float("inf")
@@ -223,6 +225,86 @@ def test_the_generator_alone_decides_the_draw(student):
 
     got = student.run(draws, torch.zeros(64, 50))
     check.equal(got, {"same seed, same draw": True, "next draw": False})
+
+
+# ---- other right ways
+
+
+@also_right("apply_temperature", en="times the inverse, in float64")
+def times_the_inverse(logits, temperature):
+    if math.isnan(temperature) or math.isinf(temperature) or temperature <= 0:
+        raise ValueError("temperature")
+    return (logits.double() * (1 / temperature)).to(logits.dtype)
+
+
+@also_right("apply_top_k", en="by a full sort, with where")
+def by_sorting(logits, k):
+    if k < 1:
+        raise ValueError("k")
+    line = logits.sort(dim=-1, descending=True).values[..., : min(k, logits.shape[-1])][..., -1:]
+    return torch.where(logits >= line, logits, torch.full_like(logits, -INF))
+
+
+@also_right("apply_top_p", en="a loop over rows and tokens")
+def token_by_token(logits, p):
+    if not (p > 0 and p <= 1):
+        raise ValueError("p")
+    out = logits.clone()
+    for row in out.reshape(-1, logits.shape[-1]) if p < 1 else ():
+        probs, total = row.double().softmax(-1), 0.0
+        for token in probs.argsort(descending=True).tolist():
+            if total >= p:
+                row[token] = -INF
+            total += probs[token].item()
+    return out
+
+
+@also_right("sample", en="by the Gumbel trick")
+def by_gumbel(logits, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature == 0:
+        return logits.max(-1).indices
+    scores = apply_temperature(logits.double(), temperature)
+    scores = scores if top_k is None else apply_top_k(scores, top_k)
+    scores = scores if top_p is None else apply_top_p(scores, top_p)
+    uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float64)
+    return (scores - (-uniform.log()).log()).argmax(-1)
+
+
+@also_right("sample", en="one uniform number a row, against the cumulative sum")
+def by_inversion(logits, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature == 0:
+        return logits.argmax(-1)
+    scores = apply_temperature(logits.double(), temperature)
+    scores = scores if top_k is None else apply_top_k(scores, top_k)
+    scores = scores if top_p is None else apply_top_p(scores, top_p)
+    total = scores.softmax(-1).cumsum(-1)
+    uniform = torch.rand(len(scores), 1, generator=generator, dtype=torch.float64)
+    return (total <= uniform * total[:, -1:]).sum(-1)
+
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "sample",
+        "logits = apply_temperature(logits.float(), temperature)",
+        "logits = apply_temperature(logits, temperature)",
+        because="half precision draws a little less finely; no test could tell by counting",
+    ),
+    equivalent_mutant(
+        "sample",
+        "probs = logits.softmax(dim=-1)",
+        "probs = logits.softmax(dim=1)",
+        because="logits are (B, V)",
+    ),
+    *(
+        equivalent_mutant(
+            "sample",
+            "return torch.multinomial(probs, num_samples=1, generator=generator).squeeze(-1)",
+            f"return torch.multinomial(probs, num_samples=1, generator=generator).{end}",
+            because="tokens are (B, 1) integers, which carry no gradient",
+        )
+        for end in ("squeeze(-1).detach()", "squeeze(1)")
+    ),
+)
 
 
 # ---- mistakes that people make
