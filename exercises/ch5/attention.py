@@ -93,8 +93,8 @@ class Attention(nn.Module):
             freqs_cos: (T, d/2) or (B, T, d/2), the cosines at the positions of these T tokens.
             freqs_sin: The same shape, the sines.
             mask: bool of two axes or more, broadcastable to (B, H, T, S), True where a query may
-                see a key. None
-                means causal, aligned to the end: query i sees the keys j <= i + S - T.
+                see a key. None means causal, aligned to the end: query i sees the keys
+                j <= i + S - T.
             cache: Takes the rotated keys and the values, each (B, T, K, d), and gives back all
                 S so far. Without one S is T.
 
@@ -127,7 +127,7 @@ class Attention(nn.Module):
         """
         # Step 1: the kernel's is_causal aligns to the start, so it serves T == S only; a lone last
         # query sees every key and needs no mask; between the two, make the causal mask.
-        # Step 2: call the kernel; no dropout outside training, whatever the configuration says.
+        # Step 2: call the kernel; it has to be told that nothing is dropped outside training.
         raise NotImplementedError
 
     def explicit_attention(

@@ -70,7 +70,7 @@ def generate(
         torch.Size([2, 7])
     """
     # Step 1: refuse what cannot be continued, before anything is computed.
-    # Step 2: evaluation mode, an empty cache with room for everything, no row finished.
+    # Step 2: an empty cache with room for everything, no row finished, evaluation mode.
     # Step 3: run the tokens that the cache does not hold yet; the last position counts.
     # Step 4: choose the next tokens, padding in finished rows; append them.
     # Step 5: a row is finished from its first stop token on.

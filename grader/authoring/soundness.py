@@ -71,7 +71,7 @@ class Case:
     @property
     def topic(self) -> str:
         """The package of the reference that the exercise is from, `llama`."""
-        return self.exercise.objects[0].split(":")[0].split(".")[1]
+        return self.exercise.objects[0].partition(":")[0].split(".")[1]
 
     @property
     def oracle(self) -> Path:
@@ -109,6 +109,7 @@ def check(
     """
     started = time.monotonic()
     problems, book = _book(tree)
+    problems += _rest_of_views(known, tree)
     work = _Work(cache, anew, jobs, provers)
     checked = []
     with work.running:
@@ -151,7 +152,7 @@ class _Work:
         if self.provers is None:
             self.provers = self.running.enter_context(at_work(self.jobs))
         proof = prove(material, self.provers)
-        if self.cache is not None and not proof.broken:
+        if self.cache is not None and proof.again:  # else something may have been in the way
             self.cache.save(key, proof)
         return proof, False
 
@@ -186,6 +187,12 @@ def _book(tree: Tree) -> tuple[list[Problem], Outline | None]:
         where = tree.show(tree.root / outline.OUTLINE)
         fix = "put the book's outline there"
         return [Problem("", "outline", where, f"cannot be read: {error}", fix)], None
+
+
+def _rest_of_views(known: Catalogue, tree: Tree) -> Iterator[Problem]:
+    for change in views.stale_rest(known, tree.root):
+        where = change.path.as_posix()
+        yield Problem("", "views up to date", where, change.reason, "run `happyllm-grade build`")
 
 
 def _stale(

@@ -7,7 +7,7 @@ by hand, and nothing of the reference is imported to make them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from grader.authoring.extract import extract
 from grader.authoring.source import LIBRARY, Library, ViewError
 from grader.catalogue import Catalogue, Exercise
 
-__all__ = ["Change", "ViewError", "build", "stale", "stale_of", "write"]
+__all__ = ["Change", "ViewError", "build", "stale", "stale_of", "stale_rest", "write"]
 
 EXERCISES: Final = "exercises"
 SOLUTIONS: Final = "solutions"
@@ -98,6 +98,13 @@ def stale_of(exercise: Exercise, catalogue: Catalogue, root: Path) -> tuple[Chan
     return tuple(_changed(_of_exercise(exercise, catalogue, Library(root)), root))
 
 
+def stale_rest(catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
+    """Find what is not as it should be in both views besides the files of exercises."""
+    readmes = {Path(top, "README.md"): text for top, text in _READMES.items()}
+    files = {Path(top, one.file) for top in _READMES for one in catalogue}
+    return (*_changed(readmes, root), *_left_over({*readmes, *files}, root))
+
+
 def stale(catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
     """Find the files that differ from what `build` makes: missing, changed or left over.
 
@@ -134,6 +141,10 @@ def write(catalogue: Catalogue, root: Path) -> tuple[Change, ...]:
 
 def _differences(files: dict[Path, str], root: Path) -> Iterator[Change]:
     yield from _changed(files, root)
+    yield from _left_over(files, root)
+
+
+def _left_over(files: Collection[Path], root: Path) -> Iterator[Change]:
     for top in (EXERCISES, SOLUTIONS):
         for found in sorted((root / top).rglob("*")):
             path = found.relative_to(root)

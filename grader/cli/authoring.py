@@ -141,7 +141,7 @@ def _note(checked: Checked) -> None:
     """Progress, for who waits."""
     if not checked.cached:
         verdict = "sound" if checked.sound else "UNSOUND"
-        click.echo(f"{checked.id}: {verdict}, {len(checked.problems)} problems", err=True)
+        click.echo(f"{checked.id}: {verdict}", err=True)
 
 
 def _show(findings: Findings, form: str) -> None:

@@ -19,18 +19,7 @@ from grader.report import Mistake
 from grader.sandbox.worker import Room
 
 from .marks import KnownWrong, known_wrong, known_wrongs, wrong_room
-from .student import (
-    Asked,
-    BadAnswer,
-    Died,
-    LocalBackend,
-    OutOfMemory,
-    Raised,
-    Remote,
-    Student,
-    StudentFailure,
-    TimedOut,
-)
+from .student import Asked, LocalBackend, Raised, Remote, Student, StudentFailure
 
 __all__ = ["KnownWrong", "Seen", "diagnose", "explainers", "known_wrong", "known_wrongs"]
 __all__ += ["same", "wrong_room"]
@@ -157,10 +146,6 @@ def _replay(room: Room, log: Sequence[Asked]) -> Iterator[tuple[Any, Any]]:
         except StudentFailure as failure:
             answer = failure
         yield answer, asked.answer
-
-
-def _unexplainable(answer: Any) -> bool:
-    return isinstance(answer, TimedOut | OutOfMemory | Died | BadAnswer)
 
 
 def _same_exceptions(ours: Raised, theirs: Raised) -> bool:

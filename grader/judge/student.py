@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import inspect
 import marshal
 import os
@@ -447,11 +448,13 @@ def portable(probe: FunctionType) -> bytes:
     return marshal.dumps(code.replace(co_filename="<probe>"))
 
 
-def _globals(code: CodeType) -> set[str]:
+@functools.lru_cache(maxsize=512)  # a suite runs again and again while it is checked
+def _globals(code: CodeType) -> frozenset[str]:
     """The global names that code uses, and the functions and comprehensions in it."""
     used: dict[str, set[str]] = {}
     for step in dis.get_instructions(code):
         used.setdefault(step.opname, set()).add(step.argval)
     names = used.get("LOAD_GLOBAL", set()) | used.get("LOAD_NAME", set())
     names -= used.get("STORE_NAME", set())  # of a class in the probe
-    return names.union(*(_globals(one) for one in code.co_consts if isinstance(one, CodeType)))
+    inner = (_globals(one) for one in code.co_consts if isinstance(one, CodeType))
+    return frozenset(names.union(*inner))

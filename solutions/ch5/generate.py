@@ -82,13 +82,13 @@ def generate(
     if attention_mask is not None and not attention_mask[:, -1].all():
         raise ValueError("attention_mask ends in padding; pad prompts on the left")
 
-    # Step 2: evaluation mode, an empty cache with room for everything, no row finished.
-    was_training = model.training
-    model.eval()
+    # Step 2: an empty cache with room for everything, no row finished, evaluation mode.
     dtype = model.tok_embeddings.weight.dtype
     cache = new_cache(model.args, B, room, dtype, tokens.device) if use_cache else None
     stops = torch.tensor(list(stop_tokens), dtype=torch.int64, device=tokens.device)
     finished = torch.zeros(B, dtype=torch.bool, device=tokens.device)
+    was_training = model.training
+    model.eval()
 
     try:
         while tokens.size(1) < room and not finished.all():

@@ -128,6 +128,16 @@ class Transformer(nn.Module):
             ValueError: The sequence is longer than `max_seq_len`; a shape does not fit the
                 tokens; `logits_to_keep` is below 1, or comes with `targets`.
         """
+        if targets is not None and targets.shape != tokens.shape:
+            raise ValueError(
+                f"targets {tuple(targets.shape)} must have the shape of tokens "
+                f"{tuple(tokens.shape)}"
+            )
+        if logits_to_keep is not None and (logits_to_keep < 1 or targets is not None):
+            raise ValueError(
+                f"logits_to_keep={logits_to_keep} must be at least 1, and without targets"
+            )
+
         # Step 1: where these tokens stand, and which keys they may see.
         freqs_cos, freqs_sin, mask = self.positions_and_mask(tokens, attention_mask, cache)
 
@@ -139,21 +149,12 @@ class Transformer(nn.Module):
 
         # Step 3: project to the vocabulary, only those positions that are asked for.
         if logits_to_keep is not None:
-            if logits_to_keep < 1 or targets is not None:
-                raise ValueError(
-                    f"logits_to_keep={logits_to_keep} must be at least 1, and without targets"
-                )
             h = h[:, -logits_to_keep:]
-        logits = self.output(h)  # (B, T, V)
+        logits = self.output(h)  # (B, T or logits_to_keep, V)
         if targets is None:
             return logits, None
 
         # Step 4: in float32, sum the losses of the counted targets, over how many they are.
-        if targets.shape != tokens.shape:
-            raise ValueError(
-                f"targets {tuple(targets.shape)} must have the shape of tokens "
-                f"{tuple(tokens.shape)}"
-            )
         total = F.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum"
         )

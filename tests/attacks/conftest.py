@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -32,7 +32,6 @@ class World:
     offered: dict[str, str]
     bystander: subprocess.Popen[bytes]
     listeners: dict[str, socket.socket]
-    reached: list[str] = field(default_factory=list)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -153,7 +152,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     try:
         with Nursery() as nursery:
             offered = {str(name): why for name, why in nursery.offers().items()}
-            yield World(folder, nursery, offered, bystander, listeners)
+            world = World(folder, nursery, offered, bystander, listeners)
+            yield world
+            bystander = world.bystander  # an attack may have cost the first its life
     finally:
         del os.environ["CLASS_TOKEN"]
         bystander.kill()

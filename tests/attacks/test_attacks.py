@@ -43,7 +43,8 @@ def test_an_attack_gets_what_it_deserves(
     request: pytest.FixtureRequest,
 ) -> None:
     if hand_in.one("hole"):  # a weaker isolation may stop what the strongest does not
-        strict = isolation == STRENGTHS[0]
+        sometimes = hand_in.one("hole").startswith("sometimes")
+        strict = isolation == STRENGTHS[0] and not sometimes
         request.applymarker(pytest.mark.xfail(reason=hand_in.one("hole"), strict=strict))
     if hand_in.one("gap") and STRENGTHS.index(isolation) > STRENGTHS.index("landlock+uid"):
         request.applymarker(pytest.mark.xfail(reason=hand_in.one("gap"), strict=False))

@@ -450,6 +450,17 @@ def zero_taken_for_none(self):
 
 @known_wrong(
     "ModelConfig.__post_init__",
+    en="A size of zero gets through: refuse `<= 0`, not only `< 0`.",
+    zh="尺寸为 0 没有被拒绝：应判断 `<= 0`，而不只是 `< 0`。",
+)
+def zero_gets_through(self):
+    names = [name for name in INTEGERS if type(getattr(self, name)) is int]
+    zeros = [name for name in names if getattr(self, name) == 0]
+    refuse_as_if(self, **{name: getattr(ModelConfig, name) for name in zeros})
+
+
+@known_wrong(
+    "ModelConfig.__post_init__",
     en="A bool passes for a number: isinstance(True, int) holds, so refuse bool first.",
     zh="布尔值被当成了数：isinstance(True, int) 成立，所以要先排除 bool。",
 )
@@ -487,7 +498,8 @@ def floats_only(self):
     zh="dropout=1 没有被拒绝：范围是 [0, 1)，不含 1。",
 )
 def all_dropped(self):
-    refuse_as_if(self, **({"dropout": 0.0} if self.dropout == 1 else {}))
+    is_one = type(self.dropout) in (int, float) and self.dropout == 1
+    refuse_as_if(self, **({"dropout": 0.0} if is_one else {}))
 
 
 @known_wrong(

@@ -59,7 +59,7 @@ def pass_through(m, args, state, x, freqs_cos, freqs_sin, mask):
     return layer(x, freqs_cos, freqs_sin, mask).detach()
 
 
-def in_pieces(m, args, state, x, freqs_cos, freqs_sin, pieces):
+def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
     from types import SimpleNamespace
 
     class Cache:
@@ -79,7 +79,8 @@ def in_pieces(m, args, state, x, freqs_cos, freqs_sin, pieces):
     with torch.no_grad():
         for end in pieces:
             cos, sin = freqs_cos[start:end], freqs_sin[start:end]
-            outputs.append(layer(x[:, start:end], cos, sin, None, cache))
+            part = None if mask is None else mask[..., start:end, :end]
+            outputs.append(layer(x[:, start:end], cos, sin, part, cache))
             start = end
     return torch.cat(outputs, 1)
 
@@ -207,9 +208,22 @@ def test_the_cache_reaches_the_attention(student):
     逐个 token 使用缓存，与一次算完的结果相同。
     """
     args = sizes()
-    given = (args, weights(args), torch.randn(2, 5, 16), *tables(args, 5))
+    given = (args, weights(args), torch.randn(2, 5, 16), *tables(args, 5), None)
     got = student.run(in_pieces, *given, (2, 3, 5))
-    check.close(got, pass_through(reference, *given, None), terms=128)
+    check.close(got, pass_through(reference, *given), terms=128)
+
+
+def test_mask_and_cache_go_together(student):
+    """With padding in the batch the attention needs both: the mask and the cache.
+
+    批次里有填充时，注意力同时需要掩码和缓存。
+    """
+    args = sizes()
+    mask = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril()
+    mask[0, ..., 1:, 0] = False  # the first token of the first row is padding
+    given = (args, weights(args), torch.randn(2, 5, 16), *tables(args, 5), mask)
+    got = student.run(in_pieces, *given, (2, 3, 5))
+    check.close(got, pass_through(reference, *given), terms=128)
 
 
 def test_half_precision_stays_half_precision(student):

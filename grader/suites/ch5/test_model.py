@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama import model as reference
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.model import Transformer
@@ -66,7 +66,8 @@ def in_chunks(m, model, tokens, mask, chunks):
     return torch.cat(parts, dim=1)
 
 
-def test_the_parts_are_there_by_name(student):
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_the_parts_are_there_by_name(student, tied):
     """Embedding, layers, final norm and output are parameters under the names of the task.
 
     嵌入、各层、最后的归一化和输出层都是参数，名字与题目一致。
@@ -76,8 +77,8 @@ def test_the_parts_are_there_by_name(student):
         named = m.Transformer(args).named_parameters(remove_duplicate=False)
         return {name: tuple(weight.shape) for name, weight in named}
 
-    expected = shapes(reference, ModelConfig(**SIZES))
-    check.equal(student.run(shapes, config(student)), expected)
+    expected = shapes(reference, ModelConfig(**SIZES, tie_word_embeddings=tied))
+    check.equal(student.run(shapes, config(student, tie_word_embeddings=tied)), expected)
 
 
 @pytest.mark.parametrize("T", [5, 1, 8])
@@ -187,6 +188,8 @@ def test_targets_of_minus_100_are_left_out_of_the_mean(student):
     tokens, targets = torch.randint(19, (2, 6)), torch.randint(19, (2, 6))
     targets[0, :4] = targets[1, 5] = -100
     check.close(theirs(tokens, targets)[1], ours(tokens, targets)[1], terms=TERMS)
+    targets[0], targets[1, 1:] = -100, -100  # one is left
+    check.close(theirs(tokens, targets)[1], ours(tokens, targets)[1], terms=TERMS)
 
 
 def test_nothing_to_learn_is_a_loss_of_zero(student):
@@ -234,6 +237,21 @@ def test_every_weight_learns_from_the_loss(student):
     check.close(got, expected, terms=4 * TERMS, scale=largest)
 
 
+def test_the_logits_can_be_learned_from_too(student):
+    """A loss of one's own, as in distillation or RLHF, finds the graph behind the logits.
+
+    蒸馏、RLHF 等自定义的损失也能从 logits 找到计算图。
+    """
+
+    def carry_a_graph(m, args, tokens):
+        model = m.Transformer(args)
+        without, with_targets = model(tokens)[0], model(tokens, tokens)[0]
+        return {"without targets": without.requires_grad, "with": with_targets.requires_grad}
+
+    got = student.run(carry_a_graph, config(student), torch.randint(19, (2, 3)))
+    check.equal(got, {"without targets": True, "with": True})
+
+
 def test_embedded_tokens_drop_out_in_training_only(student):
     """In training some embedded numbers become zero; in evaluation the model repeats itself.
 
@@ -256,13 +274,15 @@ def test_embedded_tokens_drop_out_in_training_only(student):
     check.equal(student.run(varies, args, tokens), {"training": True, "evaluation": False})
 
 
-@pytest.mark.parametrize("chunks", [[4, 1, 1], [1, 3, 2]], ids=["4-1-1", "1-3-2"])
-def test_with_a_cache_positions_go_on_from_the_cached_length(student, chunks):
+@pytest.mark.parametrize(
+    ("n_layers", "chunks"), [(2, [4, 1, 1]), (1, [1, 3, 2])], ids=["4-1-1", "1-3-2"]
+)
+def test_with_a_cache_positions_go_on_from_the_cached_length(student, n_layers, chunks):
     """Tokens that come bit by bit, each layer with its cache, get the logits of the whole text.
 
     token 一点一点输入、每层用自己的缓存时，logits 与一次输入全文相同。
     """
-    ours, theirs = pair(student)
+    ours, theirs = pair(student, n_layers=n_layers)
     tokens = torch.randint(19, (2, 6))
     got = student.run(in_chunks, theirs, tokens, None, chunks)
     check.close(got, ours(tokens)[0], terms=TERMS)
@@ -275,7 +295,7 @@ def test_padding_changes_nothing_for_the_real_tokens(student, side, chunks):
 
     真实 token 的 logits 与没有填充时相同；填充处的 logits 至少是有限的数。
     """
-    ours, theirs = pair(student)
+    ours, theirs = pair(student, max_seq_len=6)
     short, long = torch.randint(19, (1, 4)), torch.randint(19, (1, 6))
     left = side == "left"
     empty = torch.randint(19, (1, 2))
@@ -328,10 +348,10 @@ def test_what_does_not_fit_is_refused(student, wrong):
     refused = {
         "too long": lambda: theirs(tokens),
         "too long with the cache": lambda: student.run(in_chunks, theirs, tokens, None, [7, 2]),
-        "targets": lambda: theirs(tokens[:, :4], tokens[:, 1:4]),
+        "targets": lambda: theirs(tokens[:, :4], tokens[:, :4].reshape(4, 2)),
         "attention_mask": lambda: theirs(tokens[:, :4], attention_mask=mask[:, :3]),
         "logits_to_keep": lambda: theirs(tokens[:, :4], logits_to_keep=0),
-        "logits_to_keep with targets": lambda: theirs(tokens[:, :4], mask[:, :4], logits_to_keep=2),
+        "logits_to_keep with targets": lambda: theirs(tokens[:, :4], mask[:, :4], logits_to_keep=4),
     }
     match = "max_seq_len" if wrong.startswith("too long") else ""
     check.raises(ValueError, refused[wrong], match=match)
@@ -396,6 +416,51 @@ class InOnePiece(nn.Module):
         losses = -scores.gather(-1, targets[counted][:, None])
         return [logits, losses.mean() if counted.any() else 0.0 * logits.float().sum()]
 
+
+_DRAWN = "std=residual_std if writes_to_stream else 0.02)"
+_TABLES = "return self.freqs_cos[{0}]{1}, self.freqs_sin[{0}]{2}, {3}"
+_POSITIONS = "positions = (real.cumsum(dim=1) - 1){}[:, past:]"
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "Transformer.init_weights",
+        f"nn.init.normal_(weight, mean=0.0, {_DRAWN}",
+        f"nn.init.normal_(weight, {_DRAWN}",
+        because="0 is the default",
+    ),
+    equivalent_mutant(
+        "Transformer.forward",
+        'logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100, reduction="sum"',
+        'logits.flatten(0, 1).float(), targets.flatten(), reduction="sum"',
+        because="-100 is the default",
+    ),
+    equivalent_mutant(
+        "Transformer.positions_and_mask",
+        "past = 0 if cache is None else cache[0].length",
+        "past = 0 if cache is None else cache[-1].length",
+        because="before the layers run, all caches hold equally many tokens",
+    ),
+    *(
+        equivalent_mutant(
+            "Transformer.positions_and_mask",
+            _TABLES.format(places, "", "", mask),
+            _TABLES.format(places, *cut, mask + last),
+            because="tables are buffers and masks are boolean: neither carries a gradient",
+        )
+        for places, mask in (("past:S", "None"), ("positions", "mask"))
+        for *cut, last in ((".detach()", "", ""), ("", ".detach()", ""), ("", "", ".detach()"))
+        if not (last and mask == "None")
+    ),
+    *(
+        equivalent_mutant(
+            "Transformer.positions_and_mask",
+            _POSITIONS.format(".clamp(min=0)"),
+            _POSITIONS.format(instead),
+            because="only padding before the first real token stands below 0, and nobody reads it",
+        )
+        for instead in ("", ".clamp(min=-1)")
+    ),
+)
 
 # ---- mistakes that people make
 

@@ -282,12 +282,67 @@ def by_inversion(logits, temperature=1.0, top_k=None, top_p=None, generator=None
     return (total <= uniform * total[:, -1:]).sum(-1)
 
 
+_CUT = "logits.masked_fill({}, -torch.inf)"
+_SORTED = "probs, order = logits.float().softmax(dim=-1).sort({})"
+_ARGMAX = "return logits.argmax({}){}"
+_DRAWN = "return torch.multinomial(probs, num_samples=1, generator=generator).{}"
+_BEFORE = "before = probs.cumsum(dim=-1).roll(1{})"
+_THRESHOLD = "threshold = logits.topk(min(k, logits.size(-1)){}).values[..., -1:]"
+
 EQUIVALENT = (
+    *(
+        equivalent_mutant(
+            function,
+            f"return {what}",
+            f"return {cut}.detach()",
+            because="the task is to choose tokens, where no gradient is taken",
+        )
+        for function, what, cut in (
+            ("apply_temperature", "logits / temperature", "(logits / temperature)"),
+            ("apply_top_k", _CUT.format("logits < threshold"), _CUT.format("logits < threshold")),
+            ("apply_top_p", "logits", "logits"),
+            ("apply_top_p", _CUT.format("ruled_out"), _CUT.format("ruled_out")),
+        )
+    ),
+    equivalent_mutant(
+        "apply_top_k",
+        _THRESHOLD.format(", dim=-1"),
+        _THRESHOLD.format(""),
+        because="topk works on the last dimension by default",
+    ),
+    *(
+        equivalent_mutant(
+            "apply_top_p",
+            _SORTED.format("dim=-1, descending=True, stable=True"),
+            _SORTED.format(options),
+            because="sort works on the last dimension; which of two equal tokens stays is open",
+        )
+        for options in (
+            "descending=True, stable=True",
+            "dim=-1, descending=True",
+            "dim=-1, descending=True, stable=False",
+        )
+    ),
+    equivalent_mutant(
+        "apply_top_p",
+        _BEFORE.format(", dims=-1"),
+        _BEFORE.format(""),
+        because="only the first place of each row comes from another row, and it is set to 0",
+    ),
+    *(
+        equivalent_mutant(
+            "sample",
+            _ARGMAX.format("dim=-1", ""),
+            _ARGMAX.format(*changed),
+            because="logits are (B, V), and integers carry no gradient",
+        )
+        for changed in (("dim=-1", ".detach()"), ("dim=1", ""))
+    ),
     equivalent_mutant(
         "sample",
         "logits = apply_temperature(logits.float(), temperature)",
         "logits = apply_temperature(logits, temperature)",
-        because="half precision draws a little less finely; no test could tell by counting",
+        because="half precision draws a little less finely, which no count of draws can tell",
     ),
     equivalent_mutant(
         "sample",
@@ -298,8 +353,8 @@ EQUIVALENT = (
     *(
         equivalent_mutant(
             "sample",
-            "return torch.multinomial(probs, num_samples=1, generator=generator).squeeze(-1)",
-            f"return torch.multinomial(probs, num_samples=1, generator=generator).{end}",
+            _DRAWN.format("squeeze(-1)"),
+            _DRAWN.format(end),
             because="tokens are (B, 1) integers, which carry no gradient",
         )
         for end in ("squeeze(-1).detach()", "squeeze(1)")

@@ -111,6 +111,13 @@ def test_a_stale_view_is_told(small):
     ]
 
 
+def test_a_file_that_no_exercise_has_any_more_is_told(small):
+    text = small.path("exercises/ch9/double.py").read_text(encoding="utf-8")
+    small.path("exercises/ch9/dabble.py").write_text(text, encoding="utf-8")
+    (problem,) = small.check().all_problems
+    assert problem.where == "exercises/ch9/dabble.py"
+
+
 def test_a_hint_without_chinese_is_told(small):
     small.change(TOML, ', zh = "与自身相加。"', "")
     (problem,) = small.check().all_problems

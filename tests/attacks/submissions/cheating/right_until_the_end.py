@@ -1,4 +1,5 @@
-# outcome: failed, passed
+# outcome: failed
+# hole: sometimes, since a suite that asks seven times does not know the eighth answer
 """Is right on the first calls of a process, as many as a grader makes, and wrong from then on."""
 
 CALLS = []

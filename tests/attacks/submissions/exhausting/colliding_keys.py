@@ -9,7 +9,7 @@ import time
 
 import msgpack
 
-COUNT = 25_000
+COUNT = 40_000
 PRIME = (1 << 61) - 1  # integers that differ by a multiple of it have one and the same hash
 
 
