@@ -24,7 +24,11 @@ def sizes(**changes):
     small = {"dim": 16, "n_heads": 4, "n_kv_heads": 2, "n_layers": 1, "max_seq_len": 32}
     config = ModelConfig(**(small | changes))
     derived = {"head_dim": config.head_dim, "n_rep": config.n_rep, "ffn_dim": config.ffn_dim}
-    return asdict(config) | derived
+    first = {
+        "flash_attn": config.flash_attn,
+        "n_heads": config.n_heads,
+    }  # what a learner sees of it
+    return first | asdict(config) | derived
 
 
 def weights(args):
