@@ -158,7 +158,11 @@ def test_a_handle_is_replaced_by_what_it_stands_for():
 # ---- what does not travel
 
 
-@pytest.mark.parametrize("value", [object(), print, [{"a": object}], np.ones(2)], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), print, [{"a": object}], np.ones(2)],
+    ids=["object", "function", "a type inside", "array"],
+)
 def test_without_a_keeper_only_data_travels(value):
     with pytest.raises(WireError, match="is not data"):
         encode(value)
