@@ -66,4 +66,8 @@ def solutions(
 
 
 def _send(connection: socket.socket, message: Mapping[str, Any]) -> None:
-    connection.sendall(wire.frame(wire.encode(dict(message))))
+    try:
+        body = wire.encode(dict(message))
+    except wire.WireError as error:
+        body = wire.encode({"fault": f"a verdict that does not travel: {error}"})
+    connection.sendall(wire.frame(body))

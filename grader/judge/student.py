@@ -28,7 +28,15 @@ from grader.report import Frame
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Lease, NurseryError
-from grader.sandbox.worker import Room
+from grader.sandbox.worker import (
+    MAX_BASES,
+    MAX_FRAMES,
+    MAX_LINE,
+    MAX_NAME,
+    MAX_TEXT,
+    OUT_OF_MEMORY,
+    Room,
+)
 
 PROBE_NAMES = {"torch"}
 
@@ -221,9 +229,9 @@ class WorkerBackend:
         """Wait for the link, meanwhile reading what is printed; the clock runs only here."""
         before = time.monotonic()
         events = self.selector.select(max(0.0, self.left_s))
-        self.left_s -= time.monotonic() - before
         if any(key.fileobj == self.pipe for key, _ in events):
             self._drain(at_most=16)
+        self.left_s -= time.monotonic() - before
         if self.left_s <= 0 and not any(key.fileobj is self.link for key, _ in events):
             self.close()
             raise TimedOut
@@ -243,6 +251,8 @@ class WorkerBackend:
 
     def _died(self) -> None:
         ending = self.close()
+        if ending.status == OUT_OF_MEMORY:
+            raise OutOfMemory
         raise Died(ending.status, ending.signal)
 
     def close(self) -> Any:
@@ -416,17 +426,19 @@ def raised(said: Any) -> StudentFailure:
     """The exception that the room describes, checked field by field."""
     if type(said) is not dict:
         return BadAnswer("an exception without a description")
-    bases = said.get("bases")
+    bases, entries, message = said.get("bases"), said.get("frames"), said.get("message")
     frames = []
-    entries = said.get("frames")
-    for entry in entries if type(entries) is list else []:
+    for entry in entries[-MAX_FRAMES:] if type(entries) is list else []:
         if type(entry) is list and [type(part) for part in entry] == [str, int, str, str]:
-            frames.append(Frame(*entry))
-    message = said.get("message")
+            file, line, function, text = entry
+            if 0 <= line < 1 << 31:
+                frames.append(Frame(file[:MAX_NAME], line, function[:MAX_NAME], text[:MAX_LINE]))
     failure = Raised(
-        type=said["type"] if type(said.get("type")) is str else "Exception",
-        bases=tuple(b for b in bases if type(b) is str) if type(bases) is list else (),
-        message=message if type(message) is str else "",
+        type=said["type"][:MAX_NAME] if type(said.get("type")) is str else "Exception",
+        bases=tuple(b[:MAX_NAME] for b in bases[:MAX_BASES] if type(b) is str)
+        if type(bases) is list
+        else (),
+        message=message[:MAX_TEXT] if type(message) is str else "",
         frames=tuple(frames),
     )
     if failure.is_a("MemoryError") or "can't allocate memory" in failure.message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from grader import shelf
 from grader.catalogue import Catalogue, Exercise, UnknownTarget
 
 MAX_FILE_BYTES = 1 << 20
+MAX_FILES, MAX_BYTES = 200, 8 << 20
 _IGNORED = "__pycache__/\n*.py[cod]\n.venv/\n"
 
 
@@ -35,10 +37,18 @@ class Workspace:
         """
         chapters = {exercise.chapter for exercise in exercises}
         chapters |= {required.split("/")[0] for e in exercises for required in e.requires}
-        files = {}
+        files: dict[str, str] = {}
+        left = MAX_BYTES
         for chapter in sorted(chapters):
             for path in sorted((self.root / chapter).glob("*.py")):
-                files[f"{chapter}/{path.name}"] = _read(path)
+                text = _read(path, self.root)
+                files[f"{chapter}/{path.name}"] = text
+                left -= len(text)
+                if len(files) > MAX_FILES or left < 0:
+                    raise WorkspaceError(
+                        f"{self.root}: over {MAX_FILES} Python files, or {MAX_BYTES >> 20} MiB of "
+                        "them; keep the exercises and your helpers here, and nothing else"
+                    )
         return files
 
     def exercises(self, catalogue: Catalogue) -> tuple[Exercise, ...]:
@@ -203,13 +213,23 @@ def _put(path: Path, text: str) -> None:
             raise
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, root: Path) -> str:
+    """The text of a file of the workspace; a link that leads out of it is not followed."""
     try:
-        if os.path.getsize(path) > MAX_FILE_BYTES:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(root.resolve()):
+            raise WorkspaceError(
+                f"{path}: is a link that leads out of the workspace; put the file itself there"
+            )
+        with open(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise WorkspaceError(f"{path}: is no regular file; put your code there")
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             raise WorkspaceError(
                 f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB; that is no exercise"
             )
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise WorkspaceError(

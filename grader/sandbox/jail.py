@@ -14,15 +14,16 @@ socket.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
+import functools
 import os
 import resource
 import signal
 import site
 import sys
 import sysconfig
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ _READABLE = (
 )
 # What lies among the libraries and holds the answers.
 _HIDDEN = ("happyllm", "grader", "exercises", "solutions")
+_PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def landlock(scratch: str) -> None:
     try:
         rules = Ruleset()
         readable = FSAccess.READ_FILE | FSAccess.READ_DIR | FSAccess.EXECUTE
-        for path in _libraries():
+        for path in libraries():
             allowed = readable if os.path.isdir(path) else FSAccess.READ_FILE | FSAccess.EXECUTE
             rules.allow(path, rules=allowed)
         rules.allow("/dev/null", rules=FSAccess.READ_FILE | FSAccess.WRITE_FILE)
@@ -136,37 +138,37 @@ def landlock(scratch: str) -> None:
         raise OSError(str(error)) from error
 
 
-def _libraries() -> list[str]:
-    """Every file and folder that a worker may read: the standard library and each package by name.
+@functools.cache
+def libraries() -> tuple[str, ...]:
+    """Every file and folder that a worker may read: system libraries, Python's own, and packages.
 
-    Packages are named one by one, because the answers may be installed among them.
+    Folders that may hold packages are named entry by entry, because the answers may lie in them.
     """
-    found = {path for path in _READABLE if os.path.exists(path)}
-    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    with contextlib.suppress(AttributeError):
-        packages |= set(site.getsitepackages())
+    folders = {path for path in _READABLE if os.path.isdir(path)}
+    folders |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= set(site.getsitepackages())
     if site.ENABLE_USER_SITE:
-        packages.add(site.getusersitepackages())
-    shared = sysconfig.get_config_var("LIBDIR")
-    for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}:
-        found |= _entries(folder, without=packages)
-    if shared:
-        found |= {path for path in _entries(shared, without=packages) if ".so" in path}
-    for folder in packages:
-        found |= _entries(folder, without=packages)
-    return sorted(found)
+        folders.add(site.getusersitepackages())
+    found = {path for path in _READABLE if os.path.isfile(path) or path.startswith("/dev/")}
+    for folder in folders:
+        found |= set(_entries(folder))
+    if shared := sysconfig.get_config_var("LIBDIR"):
+        found |= {path for path in _entries(shared) if ".so" in os.path.basename(path)}
+    return tuple(sorted(path for path in found if os.path.exists(path)))
 
 
-def _entries(folder: str, without: set[str]) -> set[str]:
+def _entries(folder: str) -> Iterator[str]:
+    """What lies in a folder, and in the folders of packages in it, without what is hidden."""
     if not os.path.isdir(folder):
-        return set()
-    found = set()
+        return
     for entry in os.scandir(folder):
         name = entry.name.lower()
-        hides = name.startswith(_HIDDEN) or name.endswith((".pth", ".egg-link"))
-        if not hides and entry.path not in without:
-            found.add(entry.path)
-    return found
+        if name.startswith(_HIDDEN) or name.endswith((".pth", ".egg-link")):
+            continue
+        if entry.is_dir() and (name.startswith("python") or name in _PACKAGES):
+            yield from _entries(entry.path)
+        else:
+            yield entry.path
 
 
 def limit(limits: Limits) -> None:

@@ -203,6 +203,7 @@ def main() -> None:
     if "torch" in sys.modules:
         _warm_torch()
     jail.keep_private()
+    jail.libraries()  # looked up once, for all workers
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
     _Server(connection, sys.argv[2]).run()
@@ -446,6 +447,8 @@ def _enter(
         worker.serve(connection)
     except jail.JailError as error:
         connection.sendall(wire.frame(wire.encode({"isolation": "", "refused": str(error)})))
+    except MemoryError:
+        os._exit(worker.OUT_OF_MEMORY)
     except BaseException:
         sys.excepthook(*sys.exc_info())
         os._exit(1)
@@ -482,8 +485,7 @@ def _confine(
             refused.append(f"landlock: {error}")
     else:
         isolation = "process"
-    if namespaces:
-        jail.drop_capabilities()
+    jail.drop_capabilities()
     jail.keep_private()
     try:
         seccomp.restrict()

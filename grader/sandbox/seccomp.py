@@ -28,6 +28,9 @@ _DENIED = {
         *(321, 298, 323, 425, 426, 427, 248, 249, 250),  # bpf, perf, userfaultfd, io_uring, keys
         *(319, 447, 29, 30, 68, 64, 240),  # memfd_*, System V memory and queues
         *(175, 313, 176, 246, 169, 167, 168),  # modules, kexec, reboot, swap
+        *(90, 91, 268, 452, 92, 93, 94, 260),  # chmod and chown, which Landlock lets pass
+        *(132, 235, 261, 280, 188, 189, 190, 197, 198, 199, 463, 466),  # times, attributes of files
+        *(42, 49, 141, 251, 227, 164, 159, 305, 172, 173),  # connect, bind, priorities, clocks, I/O
     ),
     "aarch64": (
         *(221, 281),
@@ -38,6 +41,9 @@ _DENIED = {
         *(280, 241, 282, 425, 426, 427, 217, 218, 219),
         *(279, 447, 194, 196, 186, 190, 180),
         *(105, 273, 106, 104, 142, 224, 225),
+        *(52, 53, 452, 54, 55),
+        *(88, 5, 6, 7, 14, 15, 16, 463, 466),
+        *(203, 200, 140, 30, 112, 170, 171, 266),
     ),
 }
 
@@ -47,21 +53,31 @@ class _Machine:
     audit: int  # AUDIT_ARCH_*
     clone: int
     socket: int
+    socketpair: int
+    ioctl: int
+    fcntl: int
     kill: int
     tgkill: int
+    of_a_process: tuple[int, ...]  # prlimit64, sched_setaffinity, -param, -scheduler, -attr
 
 
 _MACHINES = {
-    "x86_64": _Machine(audit=0xC000003E, clone=56, socket=41, kill=62, tgkill=234),
-    "aarch64": _Machine(audit=0xC00000B7, clone=220, socket=198, kill=129, tgkill=131),
+    "x86_64": _Machine(
+        *(0xC000003E, 56, 41, 53, 16, 72, 62, 234), of_a_process=(302, 203, 142, 144, 314)
+    ),
+    "aarch64": _Machine(
+        *(0xC00000B7, 220, 198, 199, 29, 25, 129, 131), of_a_process=(261, 122, 118, 119, 274)
+    ),
 }
 _CLONE3 = 435
 _X32 = 0x40000000
 _CLONE_THREAD = 0x00010000
+_SOCK_TYPE, _SOCK_STREAM = 0xF, 1
+_OWNERS = {"ioctl": (0x8901, 0x8902), "fcntl": (8, 10, 15)}  # FIOSETOWN, F_SETOWN, F_SETSIG, …
 
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NR, _ARCH, _ARG0 = 0, 4, 16  # offsets in struct seccomp_data; the low half of the first argument
+_LOAD, _EQUAL, _AT_LEAST, _HAS_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24  # offsets in struct seccomp_data; low halves of arguments
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
 
@@ -98,7 +114,7 @@ def program(machine: _Machine, denied: tuple[int, ...], pid: int) -> bytes:
     Args:
         machine: the numbers of the calls that are looked at more closely.
         denied: the numbers of the calls that fail with EPERM.
-        pid: the only process that signals may go to.
+        pid: the only process that signals may go to, and whose limits may change.
     """
     refuse = _one(_RETURN, _ERRNO | errno.EPERM)
     code = [
@@ -120,11 +136,28 @@ def program(machine: _Machine, denied: tuple[int, ...], pid: int) -> bytes:
         _one(_RETURN, _ALLOW),
         refuse,
     ]
-    for number in (machine.kill, machine.tgkill):  # abort() and pthread_kill() signal oneself
+    code += [  # a pair of streams, but no datagrams, which reach whom they are addressed to
+        _one(_EQUAL, machine.socketpair, no=5),
+        _one(_LOAD, _ARG1),
+        _one(_AND, _SOCK_TYPE),
+        _one(_EQUAL, _SOCK_STREAM, no=1),
+        _one(_RETURN, _ALLOW),
+        refuse,
+    ]
+    for number, name in ((machine.ioctl, "ioctl"), (machine.fcntl, "fcntl")):
+        commands = _OWNERS[name]  # signals to whom one likes, sent by a file
+        code += [_one(_EQUAL, number, no=2 + 2 * len(commands)), _one(_LOAD, _ARG1)]
+        for command in commands:
+            code += [_one(_EQUAL, command, no=1), refuse]
+        code.append(_one(_RETURN, _ALLOW))
+    own = (machine.kill, machine.tgkill, *machine.of_a_process)
+    for number in own:  # abort() and pthread_kill() signal oneself; 0 is oneself, but for kill()
+        itself = 0 if number in machine.of_a_process else pid
         code += [
-            _one(_EQUAL, number, no=4),
+            _one(_EQUAL, number, no=5),
             _one(_LOAD, _ARG0),
-            _one(_EQUAL, pid, no=1),
+            _one(_EQUAL, pid, yes=1),
+            _one(_EQUAL, itself, no=1),
             _one(_RETURN, _ALLOW),
             refuse,
         ]

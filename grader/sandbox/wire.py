@@ -26,6 +26,7 @@ MAX_DEPTH = 24
 MAX_PARTS = 1 << 18
 MAX_DIMS = 16
 MAX_INT_BYTES = 4096
+MAX_COLLISIONS = 64
 
 _LENGTH = struct.Struct(">I")
 _TUPLE, _SET, _FROZENSET, _COMPLEX, _INT, _SLICE, _ELLIPSIS, _DTYPE, _TENSOR, _HANDLE = range(10)
@@ -194,7 +195,7 @@ class _Decoder:
                 body,
                 ext_hook=self.extend,
                 list_hook=self.count,
-                object_hook=self.count,
+                object_pairs_hook=self.table,
                 strict_map_key=False,
                 unicode_errors="surrogatepass",
                 timestamp=1,  # msgpack's own extension, which nobody here sends, is a number
@@ -215,14 +216,20 @@ class _Decoder:
             raise WireError("a message of too many parts")
         return parts
 
+    def table(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """Called with the pairs of each map."""
+        _refuse_collisions([key for key, _ in pairs])
+        table: dict[Any, Any] = self.count(dict(pairs))
+        return table
+
     def extend(self, code: int, body: bytes) -> Any:
         self.count(())
         if code == _TUPLE:
             return tuple(self.items(body))
         if code == _SET:
-            return set(self.items(body))
+            return set(_refuse_collisions(self.items(body)))
         if code == _FROZENSET:
-            return frozenset(self.items(body))
+            return frozenset(_refuse_collisions(self.items(body)))
         if code == _COMPLEX:
             real, imag = self.items(body, 2)
             if type(real) is not float or type(imag) is not float:
@@ -272,6 +279,13 @@ class _Decoder:
         if dtype is torch.bool:  # any byte but 0 and 1 would be no truth value
             return torch.frombuffer(bytearray(raw), dtype=torch.uint8).ne(0).reshape(shape)
         return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+
+
+def _refuse_collisions(keys: list[Any]) -> list[Any]:
+    """Refuse keys chosen to share their hashes: a table of them takes quadratic time to fill."""
+    if len(keys) - len({hash(key) for key in keys}) > MAX_COLLISIONS:
+        raise WireError("keys that collide")
+    return keys
 
 
 def _dtype(name: Any) -> Any:

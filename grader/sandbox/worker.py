@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import importlib
 import itertools
 import linecache
@@ -29,6 +30,10 @@ MAX_ITEMS = 100_000
 MAX_HANDLES = 65_536
 MAX_TEXT = 4_000
 MAX_FRAMES = 12
+MAX_NAME = 200
+MAX_LINE = 400
+MAX_BASES = 20
+OUT_OF_MEMORY = 86  # the exit status of a worker that has none left to say so
 
 
 class Room:
@@ -110,7 +115,7 @@ class Room:
         self.objects[number] = value
         kind = type(value)
         module = "" if kind.__module__ in ("builtins", self.target) else f"{kind.__module__}."
-        return wire.Handle(number, f"{module}{kind.__qualname__}"[:200])
+        return wire.Handle(number, f"{module}{kind.__qualname__}"[:MAX_NAME])
 
     def resolve(self, handle: wire.Handle) -> Any:
         return self.objects[handle.id]
@@ -141,15 +146,17 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]
     for one in summary:
         if one.filename in sources:
             line = linecache.getline(one.filename, one.lineno or 0).strip()
-            frames.append([one.filename, one.lineno or 0, one.name[:200], line[:400]])
+            frames.append([one.filename, one.lineno or 0, one.name[:MAX_NAME], line[:MAX_LINE]])
     if isinstance(error, SyntaxError) and error.filename in sources and not frames:
-        frames.append([error.filename, error.lineno or 0, "", (error.text or "").strip()[:400]])
+        frames.append(
+            [error.filename, error.lineno or 0, "", (error.text or "").strip()[:MAX_LINE]]
+        )
         message = error.msg
     else:
         message = _text(error)
     return {
-        "type": type(error).__name__[:200],
-        "bases": [base.__name__[:200] for base in type(error).__mro__[1:-1]][:20],
+        "type": type(error).__name__[:MAX_NAME],
+        "bases": [base.__name__[:MAX_NAME] for base in type(error).__mro__[1:-1]][:MAX_BASES],
         "message": message[:MAX_TEXT],
         "frames": frames[-MAX_FRAMES:],
     }
@@ -245,6 +252,9 @@ def local_room(sources: Iterable[Source], target: str, *, forbid: bool = True) -
     texts = {source.path: source.code for source in sources if isinstance(source.code, str)}
     with installed(finder):
         importlib.import_module(target)
+        for other in finder.sources:  # a suite may ask for what the target itself does not import
+            with contextlib.suppress(Exception):
+                importlib.import_module(other)
         modules = {name: sys.modules[name] for name in finder.sources if name in sys.modules}
     return Room(target, modules, texts, finder)
 

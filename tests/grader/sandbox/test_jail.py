@@ -238,7 +238,11 @@ def test_an_event_loop_runs(confined):
     assert confined(body) == 42
 
 
-@pytest.mark.parametrize("pid", ["os.getppid()", "-1", str(os.getpid()), "0"])
+@pytest.mark.parametrize(
+    "pid",
+    ["os.getppid()", "-1", str(os.getpid()), "0"],
+    ids=["its parent", "all", "the grader", "its group"],
+)
 def test_no_other_process_can_be_signalled(confined, pid):
     refused(confined, f"import os, signal; os.kill({pid}, signal.SIGTERM)")
 
