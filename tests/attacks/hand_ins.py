@@ -12,7 +12,6 @@
     # link: a -> b               a symbolic link in the submission
     # pipe: a                    a named pipe in the submission
     # hole: why                  it succeeds today (or `sometimes, …`); the test says when it stops
-    # gap: why                   it succeeds today where the code runs as the grader's own user
 
 In its text, {{repo}} and the like stand for what an attacker knows or guesses of the machine.
 """

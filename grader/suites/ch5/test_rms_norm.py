@@ -141,6 +141,32 @@ class FilledWithOnes(nn.Module):
 # ---- mistakes that people make
 
 
+def test_the_input_is_left_alone(student):
+    """The stream that comes in is read again by others: normalizing must not write into it.
+
+    输入还会被别的模块读取：归一化不能改写它。
+    """
+
+    def afterwards(m, dim, x):
+        """x, after RMSNorm(dim)(x)"""
+        m.RMSNorm(dim)(x)
+        return x
+
+    x = torch.randn(3, 8)
+    check.equal(student.run(afterwards, 8, x), x)
+
+
+@known_wrong(
+    "RMSNorm.forward",
+    en="You divided x in place (x /= …): the caller's tensor is changed. Make a new one.",
+    zh="你原地修改了 x（x /= …），调用者的张量被改掉了。应生成新的张量。",
+)
+def in_place(self, x):
+    out = reference.RMSNorm.forward(self, x)
+    x.data.copy_(x.data * torch.rsqrt(x.data.pow(2).mean(-1, keepdim=True) + self.eps))
+    return out
+
+
 @known_wrong(
     "RMSNorm.forward",
     en="eps stands outside the root: rms + eps. It belongs under it: sqrt(mean(x²) + eps).",

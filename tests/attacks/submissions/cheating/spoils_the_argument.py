@@ -1,6 +1,5 @@
 # outcome: failed
 # exercise: ch5/rms_norm
-# hole: the suite does not look at its inputs after the call
 """Answers rightly and writes zeros over its argument, as a careless in-place step would."""
 
 import torch

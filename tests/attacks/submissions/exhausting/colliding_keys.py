@@ -1,6 +1,5 @@
 # outcome: blocked, failed, error, timeout
 # patience: 7
-# hole: the judge builds tables and sets whose keys all have one hash
 """Answers with a table whose keys all fall on one place: a minute's work for who rebuilds it, or a day's."""
 
 import os

@@ -1,6 +1,5 @@
 # outcome: memory
 # ceiling: 700
-# hole: sometimes, where the memory stays taken the room has none left to say so, and dies
 """Takes memory in Python objects, and goes on when it is refused."""
 
 HELD = []

@@ -1,6 +1,5 @@
 # outcome: timeout
 # patience: 6
-# hole: sometimes, the time spent on reading what is printed is not counted
 """Prints for ever: who reads what is printed has no time to look at the clock."""
 
 import os

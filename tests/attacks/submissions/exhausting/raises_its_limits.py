@@ -1,7 +1,6 @@
 # outcome: memory
 # ceiling: 700
 # never: LIFTED
-# hole: sometimes, where the memory stays taken the room has none left to say so, and dies
 """Lifts its own limits before it takes the memory."""
 
 import resource

@@ -1,5 +1,4 @@
 # outcome: blocked, error, timeout
-# hole: the judge keeps messages of any length, and its verdict does not travel
 """Raises an error of thirty megabytes, so that the verdict is too long to be sent."""
 
 import sys

@@ -1,5 +1,4 @@
 # outcome: blocked, error
-# hole: the judge trusts the size of a frame's line number
 """Claims an error in a line whose number is too long to be written."""
 
 import sys

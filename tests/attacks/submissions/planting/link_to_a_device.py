@@ -1,6 +1,5 @@
 # outcome: failed, error, blocked
 # link: ch5/helper.py -> /dev/zero
-# hole: the workspace reads devices, without an end
 """Its helper is a link to /dev/zero, which never ends."""
 
 

@@ -1,6 +1,5 @@
 # outcome: failed, error, blocked
 # pipe: ch5/helper.py
-# hole: the workspace waits for pipes, without an end
 """Its helper is a named pipe, which whoever reads it waits for."""
 
 

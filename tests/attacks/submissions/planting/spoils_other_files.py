@@ -1,5 +1,5 @@
 # outcome: failed, error
-# hole: rights, times and owners of the files of the same user are guarded by nothing
+# needs: landlock
 """Changes what Landlock does not guard in a file that belongs to the grader's user: rights, times, owner, notes."""
 
 import os

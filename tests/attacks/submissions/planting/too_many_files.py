@@ -1,6 +1,5 @@
 # outcome: failed, error, blocked
 # many: 70
-# hole: the engine raises WireError at a submission of over 64 MiB
 """Hands in so many files that they do not fit into one message."""
 
 PLANTED = """

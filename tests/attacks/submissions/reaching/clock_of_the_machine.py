@@ -1,6 +1,5 @@
 # outcome: error
 # needs: landlock
-# gap: where root grades without namespaces, the code keeps the rights of root
 # never: GAINED
 """Sets the machine's clock, and asks for the rights of root that would go with it."""
 

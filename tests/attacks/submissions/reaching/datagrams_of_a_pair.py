@@ -1,5 +1,4 @@
 # outcome: failed, error
-# hole: a pair of datagram sockets may be made, and either may write to any path
 """Makes no socket, but a pair of them, and writes from one of the two to the machine's log."""
 
 import socket

@@ -1,5 +1,4 @@
 # outcome: error
-# gap: prlimit() and its like reach every process of the same user
 # never: TOUCHED
 """Turns the knobs of a process that is not its own: its limits, its processors, its rank."""
 

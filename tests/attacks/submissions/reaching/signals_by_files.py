@@ -1,5 +1,4 @@
 # outcome: failed, error
-# gap: a file's owner, set by fcntl(), is signalled by the kernel
 """Has the kernel signal another process when something can be read, which takes no kill()."""
 
 import fcntl
