@@ -65,6 +65,7 @@ class Exercise:
         requires: ids of the exercises whose files this one imports, directly or through another.
         time_limit_s: seconds that the learner's code may take for the whole suite.
         preload: libraries that the fork server imports before it forks.
+        forbids: library functions and classes that solve the exercise; a call of one is blocked.
         hints: a ladder, from the idea to near the code.
     """
 
@@ -78,6 +79,7 @@ class Exercise:
     time_limit_s: float
     preload: tuple[str, ...]
     hints: tuple[Text, ...]
+    forbids: tuple[str, ...] = ()
 
     @property
     def chapter(self) -> str:
@@ -240,7 +242,7 @@ class _Reader:
 
     EXERCISE_FIELDS = frozenset(
         {"id", "section", "title", "objects", "blanks", "points", "requires"}
-        | {"time_limit_s", "preload", "hints"}
+        | {"time_limit_s", "preload", "hints", "forbids"}
     )
 
     def __init__(self, file: Path, problems: list[str]):
@@ -324,6 +326,7 @@ class _Reader:
                 self.problem(f"{where}: blanks", f"'{blank}' is not one of objects {sorted(names)}")
         requires = self.texts(entry, "requires", where, r"ch\d+/[a-z][a-z0-9_]*")
         preload = self.texts(entry, "preload", where, r"[\w.]+") or ("torch",)
+        forbids = self.texts(entry, "forbids", where, r"[\w.]+\.\w+")
         points = entry.get("points")
         if not isinstance(points, int) or isinstance(points, bool) or points < 1:
             self.problem(f"{where}: points", f"{points!r} is not a positive whole number")
@@ -352,6 +355,7 @@ class _Reader:
             requires=requires,
             time_limit_s=float(limit),
             preload=preload,
+            forbids=forbids,
             hints=tuple(hint for hint in hints if hint),
         )
 

@@ -62,7 +62,13 @@ class Material:
         exercise = self.exercise
         facts = [
             *(exercise.id, exercise.objects, exercise.blanks, exercise.time_limit_s),
-            *(exercise.preload, self.suite.read_text(encoding="utf-8"), self.solutions, self.stub),
+            *(
+                exercise.preload,
+                exercise.forbids,
+                self.suite.read_text(encoding="utf-8"),
+                self.solutions,
+                self.stub,
+            ),
             *(sorted(self.reference.items()), platform.python_version(), metadata.version("torch")),
             *(platform.machine(), SEEDS, MISTAKE_SEEDS, _grader_hash()),
         ]

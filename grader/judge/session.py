@@ -205,6 +205,7 @@ class _WorkerSeat(_Seat):
             "target": job.exercise.module,
             "blanks": list(job.exercise.blanks),
             "names": _names(job.exercise),
+            "forbids": list(job.exercise.forbids),
             "seed": _number(job.seed, "room", job.exercise.id),
         }
         try:

@@ -194,11 +194,23 @@ def _is_blank(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
+def forbid(name: str) -> None:
+    """Put in place of a library's function or class one that blocks whoever uses it."""
+    path, _, last = name.rpartition(".")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Blocked(f"{name} is what this exercise asks you to write", name=name)
+
+    refusal = type(last, (), {"__new__": refuse, "__init_subclass__": classmethod(refuse)})
+    setattr(importlib.import_module(path), last, refusal)
+
+
 def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
     """Load a submission as the judge ordered.
 
     Args:
-        order: `modules` as [name, path, code] lists, `target`, `blanks`, `names`, `seed`.
+        order: `modules` as [name, path, code] lists, `target`, `blanks`, `names`, `seed`, and
+            `forbids`, the library functions that would solve the exercise.
 
     Returns:
         The room, or none when there is nothing to grade, and the reply: `state` is `loaded`,
@@ -213,6 +225,8 @@ def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
         blank = unwritten(str(source.code), order["blanks"], source.path)
         if order["blanks"] and blank == order["blanks"]:
             return None, {"state": "untouched", "unwritten": blank, "missing": []}
+        for name in order.get("forbids", ()):
+            forbid(name)
         seed(order["seed"])
         sys.meta_path.insert(0, finder)
         module = importlib.import_module(target)

@@ -1,6 +1,5 @@
 # outcome: failed, error, blocked
 # exercise: ch5/rms_norm
-# hole: no suite can forbid a library function
 """Has torch's own RMSNorm do the work, which the task asks to be written."""
 
 from torch.nn import RMSNorm as Finished
