@@ -105,7 +105,8 @@ class Transformer(nn.Module):
 
         Raises:
             ValueError: The sequence is longer than `max_seq_len`; a shape does not fit the
-                tokens; `logits_to_keep` is below 1, or comes with `targets`.
+                tokens; `cache` has another number of layers; `logits_to_keep` is below 1, or
+                comes with `targets`.
         """
         # Step 1: where these tokens stand, and which keys they may see.
         # Step 2: embed, drop out, pass through the layers (each with its own cache), normalise.

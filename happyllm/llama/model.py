@@ -125,7 +125,8 @@ class Transformer(nn.Module):
 
         Raises:
             ValueError: The sequence is longer than `max_seq_len`; a shape does not fit the
-                tokens; `logits_to_keep` is below 1, or comes with `targets`.
+                tokens; `cache` has another number of layers; `logits_to_keep` is below 1, or
+                comes with `targets`.
         """
         if targets is not None and targets.shape != tokens.shape:
             raise ValueError(

@@ -144,15 +144,15 @@ def permute_for_hf(weight: torch.Tensor, n_heads: int) -> torch.Tensor:
         n_heads: How many heads the rows hold.
 
     Returns:
-        (n_heads * d, D), a new tensor.
+        (n_heads * d, D).
 
     Raises:
         ValueError: The rows do not divide into `n_heads` heads of even size.
 
     Example:
-        >>> weight = torch.arange(8.0).view(8, 1)  # two heads of size 4
-        >>> permute_for_hf(weight, n_heads=2).flatten()
-        tensor([0., 2., 1., 3., 4., 6., 5., 7.])
+        >>> weight = torch.arange(12.0).view(12, 1)  # two heads of size 6
+        >>> permute_for_hf(weight, n_heads=2).flatten().int()
+        tensor([ 0,  2,  4,  1,  3,  5,  6,  8, 10,  7,  9, 11], dtype=torch.int32)
     """
     rows, width = weight.shape
     if rows % (2 * n_heads):
