@@ -24,7 +24,7 @@ from grader.catalogue import Catalogue, Exercise
 from grader.report import build
 
 SEEDS: Final = tuple(range(1, 21))  # the suite holds under each of them
-MISTAKE_SEEDS: Final = (1, 2)  # a mistake is rejected and named under each of them
+MISTAKE_SEEDS: Final = (1, 2, 3)  # a mistake is rejected under each, and named under the first
 MUTANT_SEED: Final = 1
 MUTANT_SECONDS: Final = 2.0  # or ten times what the solution takes
 
@@ -236,8 +236,8 @@ def prove(material: Material, provers: Provers) -> Proof:
     todo += [("again", seed, tasks.variants(seed)) for seed in SEEDS]
     for one in says["wrongs"]:
         todo += [
-            (f"wrong {one['id']}", seed, tasks.variants(seed, one["id"], diagnose=True))
-            for seed in MISTAKE_SEEDS
+            (f"wrong {one['id']}", seed, tasks.variants(seed, one["id"], diagnose=number == 0))
+            for number, seed in enumerate(MISTAKE_SEEDS)
         ]
     for one in says["rights"]:
         todo += [(f"right {one['id']}", seed, tasks.variants(seed, one["id"])) for seed in SEEDS]

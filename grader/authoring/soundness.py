@@ -331,29 +331,29 @@ def mistakes(case: Case) -> Found:
                 said = f"; {run.why}" if run.why else ""
                 yield case.suite, what + said, "write a test that fails on it"
                 break
+        else:
+            run = one.runs[0]
             if run.mistake != one.id and one.id not in run.rivals:
                 named = f"as {run.mistake}" if run.mistake else "not at all"
                 what = f"the mistake {one.id} is named {named} (seed {run.seed})"
                 yield case.suite, what, "ask for values that differ between the two"
-                break
 
 
 def mistakes_apart(case: Case) -> Found:
     """No two mistakes give the same answers to everything that the suite asks."""
     told: set[frozenset[str]] = set()
     for one in case.proof.mistakes:
-        for run in one.runs:
-            alike = {run.mistake, *run.rivals} - {""}
-            for other in sorted(alike - {one.id}) if one.id in alike else ():
-                pair = frozenset({one.id, other})
-                if pair not in told:
-                    told.add(pair)
-                    fix = "add a test that tells them apart, or make them one"
-                    yield case.suite, f"cannot tell {one.id} from {other}", fix
-            if one.id in alike and not run.certain and not run.rivals:
-                what = f"the mistake {one.id} is named with a doubt (seed {run.seed})"
-                yield case.suite, what, "see that each test that fails asks for what is wrong"
-                break
+        run = one.runs[0]
+        alike = {run.mistake, *run.rivals} - {""}
+        for other in sorted(alike - {one.id}) if one.id in alike else ():
+            pair = frozenset({one.id, other})
+            if pair not in told:
+                told.add(pair)
+                fix = "add a test that tells them apart, or make them one"
+                yield case.suite, f"cannot tell {one.id} from {other}", fix
+        if one.id in alike and not run.certain and not run.rivals:
+            what = f"the mistake {one.id} is named with a doubt (seed {run.seed})"
+            yield case.suite, what, "see that each test that fails asks for what is wrong"
 
 
 def other_right_ways(case: Case) -> Found:
@@ -462,9 +462,7 @@ def _summary(case: Case, problems: tuple[Problem, ...], cached: bool) -> Checked
         id=case.exercise.id,
         tests=len(proof.tests),
         mistakes=len(proof.mistakes),
-        named=sum(
-            all(run.mistake == one.id and run.certain for run in one.runs) for one in proof.mistakes
-        ),
+        named=sum(one.runs[0].mistake == one.id and one.runs[0].certain for one in proof.mistakes),
         rights=len(proof.rights),
         accepted=sum(all(run.outcome == "passed" for run in one.runs) for one in proof.rights),
         mutants=len(counted),

@@ -317,6 +317,16 @@ class AnotherOrder(DecoderLayer):
         self.args, self.layer_id = args, layer_id
 
 
+@also_right("DecoderLayer.forward", en="the two halves in a loop, the sum the other way round")
+def halves_in_a_loop(self, x, freqs_cos, freqs_sin, mask=None, cache=None):
+    def attend(read):
+        return self.attention(read, freqs_cos, freqs_sin, mask, cache)
+
+    for norm, part in ((self.attention_norm, attend), (self.ffn_norm, self.feed_forward)):
+        x = part(norm(x)) + x
+    return x
+
+
 # ---- mistakes that people make
 
 

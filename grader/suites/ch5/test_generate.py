@@ -407,6 +407,51 @@ EQUIVALENT = (
 )
 
 
+@also_right("generate", en="a for loop over columns kept in a list, stop tokens one by one")
+@torch.no_grad()
+def column_by_column(
+    model,
+    tokens,
+    max_new_tokens,
+    *,
+    temperature=0.0,
+    top_k=None,
+    top_p=None,
+    stop_tokens=(),
+    pad_id=0,
+    attention_mask=None,
+    generator=None,
+    use_cache=True,
+):
+    B, T = tokens.shape
+    if not T or max_new_tokens < 0 or T + max_new_tokens > model.args.max_seq_len:
+        raise ValueError("no prompt, or a text longer than max_seq_len")
+    columns, running = list(tokens.unbind(1)), torch.ones(B, dtype=torch.bool)
+    mask = None if attention_mask is None else list(attention_mask.unbind(1))
+    if mask is not None and (mask[-1] == 0).any():
+        raise ValueError("padding belongs on the left")
+    stops, training, dtype = list(stop_tokens), model.training, next(model.parameters()).dtype
+    cache = new_cache(model.args, B, T + max_new_tokens, dtype) if use_cache else None
+    model.train(False)
+    try:
+        for step in range(max_new_tokens):
+            if not running.any():
+                break
+            new = columns[-1:] if cache and step else columns
+            seen = None if mask is None else torch.stack(mask, dim=1)
+            text = torch.stack(new, dim=1)
+            logits, _ = model(text, attention_mask=seen, cache=cache, logits_to_keep=1)
+            chosen = sample(logits[:, 0], temperature, top_k, top_p, generator)
+            columns.append(torch.where(running, chosen, pad_id))
+            if mask is not None:
+                mask.append(torch.ones_like(mask[0]))
+            for stop in stops:
+                running = running & (columns[-1] != stop)
+    finally:
+        model.train(training)
+    return torch.stack(columns, dim=1)
+
+
 # ---- mistakes that people make
 
 

@@ -463,6 +463,39 @@ EQUIVALENT = (
     ),
 )
 
+
+@also_right("Transformer.init_weights", en="module by module, standard normals scaled")
+def module_by_module(self):
+    into_stream = 0.02 * (2 * len(self.layers)) ** -0.5
+    for name, part in self.named_modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            std = into_stream if name.split(".")[-1] in ("wo", "w2") else 0.02
+            part.weight.data = std * torch.randn_like(part.weight)
+    if self.args.tie_word_embeddings:
+        self.tok_embeddings.weight = self.output.weight
+
+
+@also_right("Transformer.forward", en="the loss by log_softmax and gather, in float64")
+def loss_by_hand(self, tokens, targets=None, attention_mask=None, cache=None, logits_to_keep=None):
+    if targets is not None and tuple(targets.shape) != tuple(tokens.shape):
+        raise ValueError("targets do not fit")
+    if logits_to_keep is not None and (targets is not None or logits_to_keep <= 0):
+        raise ValueError("logits_to_keep does not fit")
+    cos, sin, mask = self.positions_and_mask(tokens, attention_mask, cache)
+    h = self.dropout(self.tok_embeddings(tokens))
+    for layer, kept in zip(self.layers, cache or [None] * len(self.layers), strict=True):
+        h = layer(h, freqs_cos=cos, freqs_sin=sin, mask=mask, cache=kept)
+    if logits_to_keep is not None:
+        h = h[:, -logits_to_keep:]
+    logits = self.output(self.norm(h))
+    if targets is None:
+        return logits, None
+    counted = targets != -100
+    of_target = targets.clamp(min=0).unsqueeze(-1)
+    nats = -logits.double().log_softmax(-1).gather(-1, of_target).squeeze(-1)
+    return logits, (nats[counted].sum() / max(int(counted.sum()), 1)).float()
+
+
 # ---- mistakes that people make
 
 
