@@ -24,7 +24,7 @@ from grader.catalogue import Catalogue, Exercise
 from grader.report import build
 
 SEEDS: Final = tuple(range(1, 21))  # the suite holds under each of them
-MISTAKE_SEEDS: Final = (1, 2, 3)  # a mistake is rejected under each, and named under the first
+MISTAKE_SEEDS: Final = (1, 2)  # a mistake is rejected under both, and named under the first
 MUTANT_SEED: Final = 1
 MUTANT_SECONDS: Final = 2.0  # or ten times what the solution takes
 

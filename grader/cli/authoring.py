@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,13 @@ def build(ctx: click.Context, check: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where proofs are kept, in place of your cache folder.",
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Judges.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=(os.cpu_count() or 1) + 1,  # a judge waits while its worker is at work
+    show_default="one more than there are processors",
+    help="How many judges work at once.",
+)
 @click.pass_context
 def check(
     ctx: click.Context,

@@ -6,6 +6,7 @@ the answers mean is decided by `grader.authoring.soundness`.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import signal
 import socket
@@ -30,6 +31,7 @@ from .session import Job, grade_in_worker, grade_room
 def main(connection: socket.socket, lease: Lease) -> None:
     """Carry out tasks from `connection` until it closes, and answer each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what is imported stays; looking through it again and again takes time
     while (body := wire.receive(connection)) is not None:
         try:
             reply: dict[str, Any] = {"answer": answer(wire.decode(body), lease)}

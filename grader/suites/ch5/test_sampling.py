@@ -249,14 +249,14 @@ def by_sorting(logits, k):
 def token_by_token(logits, p):
     if not (p > 0 and p <= 1):
         raise ValueError("p")
-    out = logits.clone()
-    for row in out.reshape(-1, logits.shape[-1]) if p < 1 else ():
-        probs, total = row.double().softmax(-1), 0.0
-        for token in probs.argsort(descending=True).tolist():
-            if total >= p:
-                row[token] = -INF
-            total += probs[token].item()
-    return out
+    kept = []
+    for probs in logits.reshape(-1, logits.shape[-1]).double().softmax(-1).tolist():
+        total, keep = 0.0, [True] * len(probs)
+        for token in sorted(range(len(probs)), key=lambda t: -probs[t]) if p < 1 else ():
+            keep[token] = total < p
+            total += probs[token]
+        kept.append(keep)
+    return logits.masked_fill(~torch.tensor(kept).reshape(logits.shape), -INF)
 
 
 @also_right("sample", en="by the Gumbel trick")
