@@ -18,14 +18,15 @@ import ctypes
 import errno
 import functools
 import os
+import re
 import resource
 import signal
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .isolation import STRENGTHS, Isolation
 
@@ -37,6 +38,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _FIRST_UID, _UIDS = 61184, 4000  # the range that systemd keeps for users that come and go
 _LAST_CAPABILITY = 63
+HIGHEST_FD = 4096  # nothing of ours is opened above it
 
 # What an environment may hold in the room; everything else stays outside.
 ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
@@ -50,6 +52,7 @@ _READABLE = (
 # What lies among the libraries and holds the answers.
 _HIDDEN = ("happyllm", "grader", "exercises", "solutions")
 _PACKAGES = ("site-packages", "dist-packages")
+_IS_PYTHON = re.compile(r"python[\d.]*")  # a Python's own library, ours or another's
 
 
 @dataclass(frozen=True)
@@ -113,62 +116,133 @@ def private_scratch(scratch: str, limits: Limits) -> None:
     _check(libc.mount(b"tmpfs", os.fsencode(scratch), b"tmpfs", flags, options), "mount tmpfs")
 
 
-def landlock(scratch: str) -> None:
-    """Leave only the libraries to read, and the scratch folder to write.
+class Library:
+    """What every worker may read, opened once, so that the rules of the next cost a moment.
+
+    Opening a few hundred paths takes longer than all else that the jail does.
+    """
+
+    def __init__(self) -> None:
+        """Open every file and folder, unless Landlock is not to be had."""
+        self.refused = ""
+        self._rules: list[Any] = []
+        try:
+            from landlock import FSAccess, LandlockError, landlock_abi_version
+            from landlock.plumbing import PathBeneathAttr
+        except ImportError:
+            self.refused = "the package landlock is not installed"
+            return
+        try:
+            _forget_errno()
+            landlock_abi_version()
+        except (LandlockError, OSError) as error:
+            self.refused = str(error)
+            return
+        _allow_open_files()
+        file = FSAccess.READ_FILE | FSAccess.EXECUTE
+        paths = [(path, file | FSAccess.READ_DIR * os.path.isdir(path)) for path in libraries()]
+        for path, allowed in [*paths, ("/dev/null", FSAccess.READ_FILE | FSAccess.WRITE_FILE)]:
+            self._rules.append(PathBeneathAttr(allowed, os.open(path, os.O_PATH | os.O_CLOEXEC)))
+
+    def ruleset(self) -> int | None:
+        """The descriptor of new rules, by which these may be read and nothing else.
+
+        Nothing where Landlock is not. Close it when it has been applied.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        if self.refused:
+            return None
+        from landlock import FSAccess, LandlockError, plumbing
+
+        all_that_there_is = plumbing.RulesetAttr(FSAccess.all())
+        size = ctypes.sizeof(all_that_there_is)
+        _forget_errno()
+        try:
+            rules: int = plumbing.get_create_ruleset()(ctypes.byref(all_that_there_is), size, 0)
+            for rule in self._rules:
+                _add_rule(rules, rule)
+        except LandlockError as error:
+            raise OSError(str(error)) from error
+        return rules
+
+
+def landlock(rules: int, scratch: str) -> None:
+    """Leave only what the rules allow to be read, and the scratch folder to be written.
+
+    Args:
+        rules: made by `Library.ruleset`, for this worker alone.
+        scratch: its own folder.
 
     Raises:
-        OSError: the kernel has no Landlock, or it is turned off.
+        OSError: the kernel refuses.
     """
+    from landlock import FSAccess, LandlockError, plumbing
+
+    folder = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
+    _forget_errno()
     try:
-        from landlock import FSAccess, LandlockError, Ruleset
-    except ImportError as error:
-        raise OSError("the package landlock is not installed") from error
-    ctypes.set_errno(0)  # the package takes what an earlier call left for an error of its own
-    try:
-        rules = Ruleset()
-        readable = FSAccess.READ_FILE | FSAccess.READ_DIR | FSAccess.EXECUTE
-        for path in libraries():
-            allowed = readable if os.path.isdir(path) else FSAccess.READ_FILE | FSAccess.EXECUTE
-            rules.allow(path, rules=allowed)
-        rules.allow("/dev/null", rules=FSAccess.READ_FILE | FSAccess.WRITE_FILE)
-        rules.allow(scratch)
-        rules.apply()
-        os.close(rules._fd)  # the package leaves it open
+        _add_rule(rules, plumbing.PathBeneathAttr(FSAccess.all(), folder))
+        plumbing.get_prctl()(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        plumbing.get_restrict_self()(rules, 0)
     except LandlockError as error:
         raise OSError(str(error)) from error
+    finally:
+        os.close(folder)
+
+
+def _add_rule(rules: int, rule: Any) -> None:
+    from landlock.plumbing import get_add_rule
+
+    beneath_a_path = 1
+    get_add_rule()(rules, beneath_a_path, ctypes.byref(rule), 0)
+
+
+def _forget_errno() -> None:
+    ctypes.set_errno(0)  # the package takes what an earlier call left for an error of its own
+
+
+def _allow_open_files() -> None:
+    """Raise the number of files that this process may have open, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = HIGHEST_FD if hard == resource.RLIM_INFINITY else min(HIGHEST_FD, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @functools.cache
 def libraries() -> tuple[str, ...]:
     """Every file and folder that a worker may read: system libraries, Python's own, and packages.
 
-    Folders that may hold packages are named entry by entry, because the answers may lie in them.
+    A folder that holds packages is named entry by entry, because the answers may lie in it.
     """
-    folders = {path for path in _READABLE if os.path.isdir(path)}
-    folders |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders |= set(site.getsitepackages())
+    folders = [path for path in _READABLE if os.path.isdir(path)]
+    folders += [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += site.getsitepackages()
     if site.ENABLE_USER_SITE:
-        folders.add(site.getusersitepackages())
-    found = {path for path in _READABLE if os.path.isfile(path) or path.startswith("/dev/")}
-    for folder in folders:
+        folders.append(site.getusersitepackages())
+    found = {path for path in _READABLE if os.path.exists(path) and not os.path.isdir(path)}
+    for folder in {os.path.realpath(folder) for folder in folders}:  # /lib may be /usr/lib
         found |= set(_entries(folder))
     if shared := sysconfig.get_config_var("LIBDIR"):
         found |= {path for path in _entries(shared) if ".so" in os.path.basename(path)}
     return tuple(sorted(path for path in found if os.path.exists(path)))
 
 
-def _entries(folder: str) -> Iterator[str]:
-    """What lies in a folder, and in the folders of packages in it, without what is hidden."""
+def _entries(folder: str) -> list[str]:
+    """A folder, or what lies in it if that is not all to be read: answers, packages, Pythons."""
     if not os.path.isdir(folder):
-        return
+        return []
+    kept, all_of_it = [], True
     for entry in os.scandir(folder):
         name = entry.name.lower()
-        if name.startswith(_HIDDEN) or name.endswith((".pth", ".egg-link")):
-            continue
-        if entry.is_dir() and (name.startswith("python") or name in _PACKAGES):
-            yield from _entries(entry.path)
+        others = entry.is_dir() and (_IS_PYTHON.fullmatch(name) or name in _PACKAGES)
+        if others or name.startswith(_HIDDEN) or name.endswith((".pth", ".egg-link")):
+            all_of_it = False
         else:
-            yield entry.path
+            kept.append(entry.path)
+    return [folder] if all_of_it else kept
 
 
 def limit(limits: Limits) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import gc
 import importlib
 import os
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,6 @@ from . import jail, seccomp, wire, worker
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4
-_HIGHEST_FD = 4096
 
 
 class NurseryError(Exception):
@@ -203,10 +203,10 @@ def main() -> None:
     if "torch" in sys.modules:
         _warm_torch()
     jail.keep_private()
-    jail.libraries()  # looked up once, for all workers
+    library = jail.Library()  # looked up once, for all workers
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
-    _Server(connection, sys.argv[2]).run()
+    _Server(connection, sys.argv[2], library).run()
 
 
 def _warm_torch() -> None:
@@ -229,9 +229,10 @@ class _Worker:
 
 
 class _Server:
-    def __init__(self, owner: socket.socket, scratch: str):
+    def __init__(self, owner: socket.socket, scratch: str, library: jail.Library):
         self.owner = owner
         self.scratch = scratch
+        self.library = library
         self.selector = selectors.DefaultSelector()
         self.selector.register(owner, selectors.EVENT_READ)
         self.workers: dict[int, _Worker] = {}
@@ -290,9 +291,13 @@ class _Server:
 
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])
+        rules = self.library.ruleset()
         pid = os.fork()
         if pid == 0:
-            _live(fds[0], fds[1], limits, self.scratch, self.count)
+            ticket = _Ticket(limits, self.scratch, self.count, rules, self.library.refused)
+            _live(fds[0], fds[1], ticket)
+        if rules is not None:
+            os.close(rules)
         self.count += 1
         self.workers[self.count] = _Worker(pid, owner)
         return {"worker": self.count}
@@ -340,7 +345,7 @@ def _ending(status: int) -> dict[str, int]:
 
 def _close_all_but(keep: set[int]) -> None:
     lower = 0
-    for fd in [*sorted(keep), _HIGHEST_FD]:
+    for fd in [*sorted(keep), jail.HIGHEST_FD]:
         if fd > lower:  # closerange(0, 0) closes everything
             os.closerange(lower, fd)
         lower = fd + 1
@@ -349,7 +354,27 @@ def _close_all_but(keep: set[int]) -> None:
 # ---- a worker's first moments
 
 
-def _live(link: int, output: int, limits: jail.Limits, scratch: str, number: int) -> NoReturn:
+@dataclass
+class _Ticket:
+    """What a worker is given on its way into the jail.
+
+    Attributes:
+        scratch: a folder for the files of its own; the server's, until it has one.
+        number: counts the workers.
+        rules: the descriptor of Landlock's rules, if it is to be had.
+        refused: why an isolation is not to be had.
+    """
+
+    limits: jail.Limits
+    scratch: str
+    number: int
+    rules: int | None
+    no_landlock: str
+    namespaces: bool = False
+    refused: list[str] = field(default_factory=list)
+
+
+def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
     """In the fork: become a guardian, and have the worker as its only child.
 
     The guardian stays outside the namespaces. It waits for the worker, hands its ending on, and
@@ -358,18 +383,16 @@ def _live(link: int, output: int, limits: jail.Limits, scratch: str, number: int
     """
     os.setsid()
     jail.adopt_orphans()
-    _arrange_descriptors(link, output)
-    refused = []
-    namespaces = limits.allows("namespaces+landlock")
-    if namespaces:
+    ticket.rules = _arrange_descriptors(link, output, ticket.rules)
+    if ticket.limits.allows("namespaces+landlock"):
         jail.keep_private(False)  # /proc/self/uid_map is ours to write only then
         try:
             jail.unshare()
+            ticket.namespaces = True
         except (OSError, AttributeError) as error:
-            namespaces = False
-            refused.append(f"namespaces: {error}")
-    if not namespaces:
-        scratch = tempfile.mkdtemp(dir=scratch)  # a private mount would have parted the workers
+            ticket.refused.append(f"namespaces: {error}")
+    if not ticket.namespaces:  # a private mount would have parted the workers
+        ticket.scratch = tempfile.mkdtemp(dir=ticket.scratch)
     jail.keep_private()
     jail.die_with_parent()  # new credentials would have cleared it
     child = 0
@@ -388,13 +411,13 @@ def _live(link: int, output: int, limits: jail.Limits, scratch: str, number: int
     if child == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _enter(namespaces, refused, limits, scratch, number)
+        _enter(ticket)
     _close_all_but(set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     _, status = os.waitpid(child, 0)
     _end_orphans()
-    if not namespaces:
-        shutil.rmtree(scratch, ignore_errors=True)
+    if not ticket.namespaces:
+        shutil.rmtree(ticket.scratch, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         _end_by(-code)
@@ -419,30 +442,34 @@ def _end_orphans() -> None:
             os.waitpid(-1, 0)
 
 
-def _arrange_descriptors(link: int, output: int) -> None:
-    """Leave four descriptors: nothing to read, the output twice, and the wire."""
+def _arrange_descriptors(link: int, output: int, rules: int | None) -> int | None:
+    """Leave four descriptors: nothing to read, the output twice, and the wire; then the rules.
+
+    Returns:
+        where the rules are now.
+    """
     nothing = os.open(os.devnull, os.O_RDONLY)
-    high = [os.dup(fd) for fd in (nothing, output, output, link)]
+    wanted = (nothing, output, output, link, *([] if rules is None else [rules]))
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, len(wanted)) for fd in wanted]
     for fd, source in enumerate(high):
         os.dup2(source, fd, inheritable=False)
-    os.closerange(4, _HIGHEST_FD)
+    os.closerange(len(wanted), jail.HIGHEST_FD)
+    return None if rules is None else len(wanted) - 1
 
 
-def _enter(
-    namespaces: bool, refused: list[str], limits: jail.Limits, scratch: str, number: int
-) -> NoReturn:
+def _enter(ticket: _Ticket) -> NoReturn:
     """Close the jail behind this process, say which one it is, and serve."""
     connection = socket.socket(fileno=3)
     try:
         jail.die_with_parent()
         os.setsid()
-        isolation = _confine(namespaces, refused, limits, scratch, number)
+        isolation = _confine(ticket)
         os.environ.clear()
-        os.environ.update(jail.environment(scratch))
+        os.environ.update(jail.environment(ticket.scratch))
         tempfile.tempdir = None
         _plain_streams()
         faulthandler.enable(2)
-        ready = {"isolation": isolation, "refused": "; ".join(refused)}
+        ready = {"isolation": isolation, "refused": "; ".join(ticket.refused)}
         connection.sendall(wire.frame(wire.encode(ready)))
         worker.serve(connection)
     except jail.JailError as error:
@@ -455,22 +482,21 @@ def _enter(
     os._exit(0)
 
 
-def _confine(
-    namespaces: bool, refused: list[str], limits: jail.Limits, scratch: str, number: int
-) -> jail.Isolation:
+def _confine(ticket: _Ticket) -> jail.Isolation:
     """Give up all that the limits ask for, from strong to weak; what is refused is noted.
 
     Raises:
         jail.JailError: what this machine gives is not allowed.
     """
+    limits, scratch, refused = ticket.limits, ticket.scratch, ticket.refused
     isolation: jail.Isolation = "namespaces+landlock"
-    if namespaces:
+    if ticket.namespaces:
         jail.private_scratch(scratch, limits)
     else:
         isolation = "landlock"
         if limits.allows("landlock+uid"):
             try:
-                jail.become_nobody(number, scratch)
+                jail.become_nobody(ticket.number, scratch)
                 isolation = "landlock+uid"
                 jail.die_with_parent()  # new credentials had cleared it
             except OSError as error:
@@ -479,12 +505,16 @@ def _confine(
     jail.limit(limits)
     if any(limits.allows(strength) for strength in jail.STRENGTHS[:-1]):
         try:
-            jail.landlock(scratch)
+            if ticket.rules is None:
+                raise OSError(ticket.no_landlock)
+            jail.landlock(ticket.rules, scratch)
         except OSError as error:
             isolation = "process"
             refused.append(f"landlock: {error}")
     else:
         isolation = "process"
+    if ticket.rules is not None:
+        os.close(ticket.rules)
     jail.drop_capabilities()
     jail.keep_private()
     try:
