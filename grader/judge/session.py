@@ -80,6 +80,7 @@ class Job:
         seed: the hidden inputs are drawn from it.
         suite: the hidden suite, where it is not the exercise's own.
         stop_early: end at the first test that does not pass.
+        first: the tests to begin with, where the order is free.
         diagnose: name the mistake when a test does not pass.
     """
 
@@ -93,6 +94,7 @@ class Job:
     output_bytes: int
     suite: Path | None = None
     stop_early: bool = False
+    first: tuple[str, ...] = ()
     diagnose: bool = True
 
     @property
@@ -339,6 +341,10 @@ class _Plugin:
 
     def pytest_internalerror(self, excrepr: object) -> None:
         self.broken = str(excrepr)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        places = {name: place for place, name in enumerate(self.job.first)}
+        items.sort(key=lambda item: places.get(item.name, len(places)))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:

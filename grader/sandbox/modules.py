@@ -109,16 +109,15 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 @contextmanager
 def installed(finder: Finder) -> Iterator[None]:
     """Make the finder's modules importable for a while, in a process that has others to protect."""
-    shadowed = {name: module for name, module in sys.modules.items() if finder.owns(name)}
-    for name in shadowed:
-        del sys.modules[name]
+    names = {*finder.sources, *finder.packages}
+    shadowed = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if finder.owns(name)]:
-            del sys.modules[name]
+        for name in names:
+            sys.modules.pop(name, None)
         sys.modules.update(shadowed)
 
 
