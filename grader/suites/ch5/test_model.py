@@ -42,7 +42,7 @@ def pair(student, **changes):
     return ours.requires_grad_(False), theirs
 
 
-def in_chunks(m, model, tokens, mask, chunks):
+def in_chunks(m, model, tokens, mask, chunks, n_caches):
     """The logits of tokens that come bit by bit, with a plain cache for each layer."""
 
     class Cache:
@@ -56,7 +56,7 @@ def in_chunks(m, model, tokens, mask, chunks):
             self.length += k.size(1)
             return self.k, self.v
 
-    cache = [Cache() for _ in model.layers]
+    cache = [Cache() for _ in range(n_caches or len(model.layers))]
     parts = []
     with torch.no_grad():
         for part in tokens.split(chunks, dim=1):
@@ -285,7 +285,7 @@ def test_with_a_cache_positions_go_on_from_the_cached_length(student, n_layers, 
     """
     ours, theirs = pair(student, n_layers=n_layers)
     tokens = torch.randint(19, (2, 6))
-    got = student.run(in_chunks, theirs, tokens, None, chunks)
+    got = student.run(in_chunks, theirs, tokens, None, chunks, None)
     check.close(got, ours(tokens)[0], terms=TERMS)
 
 
@@ -303,7 +303,7 @@ def test_padding_changes_nothing_for_the_real_tokens(student, side, chunks):
     row = torch.cat([empty, short] if left else [short, empty], 1)
     mask = torch.ones(2, 6, dtype=torch.int64)
     mask[0, slice(0, 2) if left else slice(4, 6)] = 0
-    got = student.run(in_chunks, theirs, torch.cat([row, long]), mask, chunks)
+    got = student.run(in_chunks, theirs, torch.cat([row, long]), mask, chunks, None)
     check.shape(got, (2, 6, 19))
     alone = ours(short)[0]
     check.close(got[:1, 2:] if left else got[:1, :4], alone, terms=TERMS)
@@ -335,6 +335,7 @@ def test_only_the_last_logits_are_made_where_no_more_are_wanted(student):
         "too long with the cache",
         "targets",
         "attention_mask",
+        "cache",
         "logits_to_keep",
         "logits_to_keep with targets",
     ],
@@ -348,9 +349,12 @@ def test_what_does_not_fit_is_refused(student, wrong):
     tokens, mask = torch.randint(19, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
     refused = {
         "too long": lambda: theirs(tokens),
-        "too long with the cache": lambda: student.run(in_chunks, theirs, tokens, None, [7, 2]),
+        "too long with the cache": lambda: student.run(
+            in_chunks, theirs, tokens, None, [7, 2], None
+        ),
         "targets": lambda: theirs(tokens[:, :4], tokens[:, :4].reshape(4, 2)),
         "attention_mask": lambda: theirs(tokens[:, :4], attention_mask=mask[:, :3]),
+        "cache": lambda: student.run(in_chunks, theirs, tokens[:, :4], None, [4], 3),
         "logits_to_keep": lambda: theirs(tokens[:, :4], logits_to_keep=0),
         "logits_to_keep with targets": lambda: theirs(tokens[:, :4], mask[:, :4], logits_to_keep=4),
     }
@@ -391,6 +395,8 @@ class InOnePiece(nn.Module):
         B, T = tokens.shape
         past = cache[0].length if cache else 0
         S = past + T
+        if cache and len(cache) != len(self.layers):
+            raise ValueError("cache does not fit")
         if past + T > self.args.max_seq_len:
             raise ValueError("longer than max_seq_len")
         if attention_mask is not None and tuple(attention_mask.shape) != (B, S):
