@@ -392,6 +392,7 @@ def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
         except (OSError, AttributeError) as error:
             ticket.refused.append(f"namespaces: {error}")
     if not ticket.namespaces:  # a private mount would have parted the workers
+        os.chmod(ticket.scratch, 0o711)  # another user has to get to its own folder
         ticket.scratch = tempfile.mkdtemp(dir=ticket.scratch)
     jail.keep_private()
     jail.die_with_parent()  # new credentials would have cleared it
