@@ -144,7 +144,9 @@ def _python(exercise: Exercise) -> str:
     return f"```python\n{shelf.stub(exercise).rstrip()}\n```"
 
 
-_ENTITIES: Mapping[int, str] = {ord(c): f"&#{ord(c)};" for c in r"\`*_{}[]<>#+-.!|~^$=:@&/'()" + '"'}
+_ENTITIES: Mapping[int, str] = {
+    ord(c): f"&#{ord(c)};" for c in r"\`*_{}[]<>#+-.!|~^$=:@&/'()" + '"'
+}
 
 
 def _plain(text: str) -> str:

@@ -53,7 +53,7 @@ class BookDirectives(Extension):
         }
         super().__init__(**options)
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - Markdown's name
+    def extendMarkdown(self, md: Markdown) -> None:
         language = cast(Language, self.getConfig("language"))
         docs = Path(str(self.getConfig("docs"))).resolve()
         emitters: dict[str, Emit] = {
@@ -66,6 +66,6 @@ class BookDirectives(Extension):
         md.preprocessors.register(LineDirectives(emitters), "happyllm_book", PRIORITY)
 
 
-def makeExtension(**options: Any) -> Extension:  # noqa: N802 - Markdown's name
+def makeExtension(**options: Any) -> Extension:
     """What Python-Markdown calls."""
     return BookDirectives(**options)

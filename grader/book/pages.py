@@ -158,10 +158,8 @@ def _block(line: int, info: str, inside: list[str]) -> Block:
     text = "".join(f"{one}\n" for one in inside)
     attributes = {m[1]: m[2] or m[3] or m[4] or "" for m in _PAIR.finditer(info)}
     words = _PAIR.sub("", info)
-    if words.startswith("{"):
-        classes = re.findall(r"\.([\w-]+)", words)
-    else:
-        classes = words.split()[:1]
+    braced = words.startswith("{")
+    classes = re.findall(r"\.([\w-]+)", words) if braced else words.split()[:1]
     language, *others = classes or [""]
     return Block(line, language, tuple(others), attributes, text)
 

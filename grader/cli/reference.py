@@ -37,13 +37,13 @@ class Commands(Extension):
         self.config = {"language": ["en", "en or zh"]}
         super().__init__(**options)
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802 - Markdown's name
+    def extendMarkdown(self, md: Markdown) -> None:
         words = None if self.getConfig("language") == "en" else chinese()
         directives = LineDirectives({"commands": lambda _: reference(words)})
         md.preprocessors.register(directives, "happyllm_commands", 27.5)
 
 
-def makeExtension(**options: Any) -> Extension:  # noqa: N802 - Markdown's name
+def makeExtension(**options: Any) -> Extension:
     """What Python-Markdown calls."""
     return Commands(**options)
 
@@ -106,7 +106,7 @@ def _help(one: click.Command) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    """A help text as Markdown; the lines after a \\b stay lines, as code."""
+    """A help text as Markdown; the lines after a backspace stay lines, as click has it."""
     out = []
     for paragraph in re.split(r"\n\s*\n", text):
         lines = paragraph.split("\n")
