@@ -49,14 +49,22 @@ def cached(cache: Path | None = None, *, anew: bool = False) -> Path:
         BuildError: it cannot be built.
     """
     place = root()
-    folder = cache or default_cache()
-    site = folder / fingerprint(place)[:16]
+    site = _kept(place, cache)
     if anew or not (site / "index.html").is_file():
         build(place, site)
-        for old in folder.iterdir():
+        for old in site.parent.iterdir():
             if old != site and old.is_dir():
                 shutil.rmtree(old, ignore_errors=True)
     return site
+
+
+def is_cached(cache: Path | None = None) -> bool:
+    """Whether the cache holds a site that is still true to its sources."""
+    return (_kept(root(), cache) / "index.html").is_file()
+
+
+def _kept(place: Path, cache: Path | None) -> Path:
+    return (cache or default_cache()) / fingerprint(place)[:16]
 
 
 def default_cache() -> Path:

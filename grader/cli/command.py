@@ -24,13 +24,14 @@ class Grade(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, doctor, grading, workspaces
+        from . import authoring, doctor, grading, site, workspaces
 
         commands = {
             "grade": grading.grade,
             "demo": grading.demo,
             "list": workspaces.list_,
             "init": workspaces.init,
+            "docs": site.docs,
             "doctor": doctor.doctor,
             "build": authoring.build,
             "check": authoring.check,
@@ -39,7 +40,7 @@ class Grade(click.Group):
         return commands.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["grade", "demo", "list", "init", "doctor", "build", "check", "new"]
+        return ["grade", "demo", "list", "init", "docs", "doctor", "build", "check", "new"]
 
 
 _GROUP_OPTIONS = ("--help", "-h", "--version")

@@ -9,6 +9,7 @@ import traceback
 
 import click
 
+from grader.book.build import BuildError
 from grader.catalogue import CatalogueError, UnknownTarget
 from grader.engine import EngineFault
 from grader.learning.workspace import WorkspaceError
@@ -18,7 +19,7 @@ from grader.shelf import ShelfError
 USAGE, FAULT, INTERRUPTED = 2, 3, 130
 
 # What is for the user to put right; the message says how.
-_THEIRS = (UnknownTarget, WorkspaceError, CatalogueError, ShelfError, ScratchError)
+_THEIRS = (UnknownTarget, WorkspaceError, CatalogueError, ShelfError, ScratchError, BuildError)
 
 
 def status(error: BaseException) -> int:
