@@ -20,7 +20,7 @@ SOURCES: Final = (*("mkdocs.yml", "mkdocs.zh.yml", "docs", "happyllm", "grader",
 TOOLS: Final = ("mkdocs", "mkdocs-material", "mkdocstrings", "mkdocstrings-python")
 BUILDER: Final = (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet")
 CONFIGS: Final = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
-_SUFFIXES: Final = {".md", ".toml", ".yml", ".svg", ".html", ".css", ".js", ".woff2", ".py"}
+_SUFFIXES: Final = {".md", ".toml", ".txt", ".yml", ".svg", ".html", ".css", ".js", ".woff2", ".py"}
 
 
 class BuildError(Exception):

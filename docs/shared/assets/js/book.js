@@ -110,8 +110,15 @@
   // ---- when the page is there
 
   function openTarget() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     target?.closest("details")?.setAttribute("open", "");
+  }
+
+  /** The theme gives the search dialog no name; its field has one. */
+  function nameSearch() {
+    const dialog = document.querySelector(".md-search[role=dialog]");
+    const field = dialog?.querySelector("input");
+    if (field) dialog.setAttribute("aria-label", field.getAttribute("aria-label") ?? field.placeholder);
   }
 
   const ready = () => {
@@ -121,6 +128,7 @@
   if (window.document$) window.document$.subscribe(ready);
   else ready();
   listen();
+  nameSearch();
   openTarget();
   addEventListener("hashchange", openTarget);
 })();
