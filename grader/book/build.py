@@ -18,7 +18,7 @@ from grader import shelf
 # What the sites are made from, below the root; a folder stands for all that lies in it.
 SOURCES: Final = (*("mkdocs.yml", "mkdocs.zh.yml", "docs", "happyllm", "grader", "exercises"),)
 TOOLS: Final = ("mkdocs", "mkdocs-material", "mkdocstrings", "mkdocstrings-python")
-BUILDER: Final = (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet")
+BUILDER: Final = (sys.executable, "-m", "mkdocs", "build", "--strict")
 CONFIGS: Final = {"en": "mkdocs.yml", "zh": "mkdocs.zh.yml"}
 _SUFFIXES: Final = {".md", ".toml", ".txt", ".yml", ".svg", ".html", ".css", ".js", ".woff2", ".py"}
 

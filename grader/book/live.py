@@ -75,15 +75,25 @@ class Live:
 
         try:
             with Nursery(engine.preloads(self._exercises.values())) as nursery:
-                self._grade(self._exercises.values(), nursery)
                 folders = [
                     folder
                     for folder in sorted({self.workspace.root / e.chapter for e in self._all})
                     if folder.is_dir()
                 ]
-                for changes in watch(*folders, stop_event=self._stop, debounce=100, step=20):
+                graded = False
+                # The watcher stands before the first file is read, so that no save goes unseen.
+                for changes in watch(
+                    *folders,
+                    stop_event=self._stop,
+                    debounce=100,
+                    step=20,
+                    rust_timeout=200,
+                    yield_on_timeout=True,
+                ):
                     names = {self._name(path) for _, path in changes}
-                    self._grade([e for e in self._all if e.file in names], nursery)
+                    due = [e for e in self._all if not graded or e.file in names]
+                    graded = True
+                    self._grade(due, nursery)
         except Exception as error:  # a page without states is still a page
             self._complain(f"your exercises are no longer graded: {error}")
             self._tell(dict.fromkeys(self._states))

@@ -83,7 +83,7 @@ def pdf(site: Path, place: Path, language: Language, out: Path) -> None:
 def whole(folder: Path, place: Path, language: Language) -> str:
     """One HTML page that holds all pages of a site, in the order of its navigation."""
     names = list(_order(place / CONFIGS[language]))
-    parts = [_part(folder, name) for name in names]
+    parts = [_part(folder, name, names) for name in names]
     home = (folder / "index.html").read_text(encoding="utf-8")
     head = "\n".join(
         re.findall(r'<link rel="stylesheet"[^>]*>|<meta charset[^>]*>|<style>.*?</style>', home)
@@ -93,7 +93,7 @@ def whole(folder: Path, place: Path, language: Language) -> str:
     if any('class="mermaid"' in part.body for part in parts):
         scripts.insert(0, "assets/vendor/mermaid/mermaid.min.js")
     contents = "\n".join(_entries(parts))
-    title = html.escape(re.sub(r"<[^>]*>", "", re.findall(r"<title>(.*?)</title>", home)[0]))
+    title = "Happy-LLM"
     return "\n".join(
         [
             f'<!doctype html><html lang="{language}"><head>{head}<title>{title}</title>',
@@ -145,10 +145,10 @@ def _anchor(name: str, identity: str = "") -> str:
     return f"{page}--{identity}" if identity else f"page-{page}"
 
 
-def _part(folder: Path, name: str) -> Part:
+def _part(folder: Path, name: str, names: list[str]) -> Part:
     text = (folder / name).read_text(encoding="utf-8")
     article = re.search(r"<article\b[^>]*>(.*?)</article>", text, flags=re.DOTALL)
-    rewriter = _Rewriter(name)
+    rewriter = _Rewriter(name, names)
     rewriter.feed(article[1] if article else "")
     return Part(name, "".join(rewriter.out), tuple(rewriter.headings))
 
@@ -156,9 +156,9 @@ def _part(folder: Path, name: str) -> Part:
 class _Rewriter(HTMLParser):
     """Gives ids a prefix, and leads links and pictures to where they are on the one page."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, names: list[str]) -> None:
         super().__init__(convert_charrefs=False)
-        self.name = name
+        self.name, self.names = name, names
         self.out: list[str] = []
         self.headings: list[tuple[int, str, str]] = []
         self._title: list[str] | None = None
@@ -170,7 +170,8 @@ class _Rewriter(HTMLParser):
             if value is None:
                 told.append(f" {key}")
                 continue
-            told.append(f' {key}="{html.escape(self._rewritten(tag, key, value))}"')
+            if (new := self._rewritten(tag, key, value)) is not None:
+                told.append(f' {key}="{html.escape(new)}"')
         if tag == "details" and not any("tip" in (v or "") for k, v in attrs if k == "class"):
             told.append(" open")  # a stub is read on paper, hints are not
         self.out.append(f"<{tag}{''.join(told)}>")
@@ -206,7 +207,7 @@ class _Rewriter(HTMLParser):
         if self._title is not None:
             self._title.append(html.unescape(text))
 
-    def _rewritten(self, tag: str, key: str, value: str) -> str:
+    def _rewritten(self, tag: str, key: str, value: str) -> str | None:
         if key in ("id", "for", "aria-labelledby", "aria-describedby") or (
             key == "name" and tag == "a"
         ):
@@ -215,6 +216,8 @@ class _Rewriter(HTMLParser):
             return value
         path, _, fragment = value.partition("#")
         target = normpath(join(dirname(self.name), path)) if path else self.name
-        if target.endswith(".html") and not target.startswith(".."):
+        if target in self.names:
             return f"#{_anchor(target, fragment)}"
+        if target.endswith(".html"):  # a page that is not printed
+            return None
         return target if path else value

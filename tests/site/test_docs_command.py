@@ -228,9 +228,9 @@ def test_the_book_is_printed_with_contents_and_page_numbers(site, chromium, tmp_
     assert data.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", data)) >= 8
     assert b"/Outlines" in data
-    assert (
-        len(re.findall(rb"/Subtype\s*/Link", data)) > 100
-    )  # the contents, and links between pages
+    entries = printing.whole(site, ROOT, language).count("<li style=")
+    assert entries > 20
+    assert len(re.findall(rb"/Subtype\s*/Link", data)) >= entries
 
 
 def test_the_one_page_has_each_id_once_and_no_link_to_what_is_not_there(site, tmp_path):
