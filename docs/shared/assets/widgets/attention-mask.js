@@ -15,9 +15,6 @@
       chunk: "a chunk after a prefix",
       query: "Query i",
       start: "Align to the start (wrong with a cache)",
-      keys: "keys j",
-      queries: "queries i",
-      border: (P) => `${P} cached`,
       sees: (i, position, last, rule) =>
         `Query ${i} is at position ${position}: it sees keys 0 to ${last}, since j ≤ ${rule}.`,
       misses: (i, position, last, missed) =>
@@ -37,9 +34,6 @@
       chunk: "前缀之后再来一段",
       query: "查询 i",
       start: "与开头对齐（有缓存时是错的）",
-      keys: "键 j",
-      queries: "查询 i",
-      border: (P) => `${P} 个已缓存`,
       sees: (i, position, last, rule) =>
         `查询 ${i} 在位置 ${position}：能看到键 0 到 ${last}，因为 j ≤ ${rule}。`,
       misses: (i, position, last, missed) =>
@@ -55,14 +49,14 @@
   /** The last key that query i sees: itself, P places after its row number. */
   const lastSeen = (i, T, S) => i + S - T;
 
-  function drawing(words, width, T, P, chosen, fromStart) {
+  function drawing(width, T, P, chosen, fromStart) {
     const S = P + T;
     const cell = Math.min(36, (width - 34) / S);
     const [left, top] = [Math.max(30, (width - cell * S) / 2), 46];
     const font = Math.min(13, cell * 0.62).toFixed(1);
     const parts = [
-      `<text class="hl-name" text-anchor="start" x="${left}" y="12">${words.keys} →</text>`,
-      `<text class="hl-name" text-anchor="start" x="${left - 28}" y="${top - 8}">i ↓</text>`,
+      `<text class="hl-name" x="${left - 15}" y="${top - 8}">i \\ j</text>`,
+      `<text class="hl-name hl-new" x="${left + cell * P + 5}" y="12">T = ${T}</text>`,
     ];
     for (let j = 0; j < S; j++) {
       parts.push(`<text style="font-size:${font}px" x="${left + cell * (j + 0.5)}" y="${top - 8}">${j}</text>`);
@@ -83,8 +77,8 @@
     }
     if (P > 0) {
       const x = left + cell * P;
-      parts.push(`<path class="hl-border" d="M${x},${top - 26} V${top + cell * T + 6}"/>`);
-      parts.push(`<text class="hl-name" text-anchor="start" x="${x + 5}" y="12">P = ${P}</text>`);
+      parts.push(`<path class="hl-border" d="M${x},2 V${top + cell * T + 6}"/>`);
+      parts.push(`<text class="hl-name hl-old" x="${x - 5}" y="12">P = ${P}</text>`);
     }
     parts.push(
       `<rect class="hl-chosen" x="${left}" y="${top + cell * chosen}" width="${cell * S}" height="${cell}"/>`,
@@ -132,7 +126,7 @@
       for (const input of [cached, fresh, query]) input.previousElementSibling.textContent = input.value;
 
       const width = svg.clientWidth || 640;
-      const { svg: content, height } = drawing(words, width, T, P, i, start.checked);
+      const { svg: content, height } = drawing(width, T, P, i, start.checked);
       const last = (row) => (start.checked ? row : lastSeen(row, T, S));
       const rows = Array.from({ length: T }, (_, row) => words.row(row, last(row)));
       svg.setAttribute("viewBox", `0 0 ${width} ${height}`);

@@ -133,8 +133,8 @@
       <p class="hl-verdict"></p>
       <p><b>${words.cost}</b> <span class="hl-lead">${words.config}</span></p>
       <div class="hl-bars">
-        <span class="hl-all-name"></span><span class="hl-bar"><i></i></span><b class="hl-all"></b>
-        <span class="hl-some-name"></span><span class="hl-bar"><i class="hl-part"></i></span><b class="hl-some"></b>
+        <div><span class="hl-all-name"></span><span class="hl-bar"><i></i></span><b class="hl-all"></b></div>
+        <div><span class="hl-some-name"></span><span class="hl-bar"><i class="hl-part"></i></span><b class="hl-some"></b></div>
       </div>
       <p class="hl-lead hl-formula"></p>
       <p class="hl-hidden" role="status"></p>`;
@@ -143,13 +143,14 @@
     const [heads, wrongOrder] = [one("[name=heads]"), one("[name=tiled]")];
     const [choice, svg] = [one(".hl-choice"), one("svg")];
     const group = `kv-${Math.random().toString(36).slice(2)}`; // radios of two widgets stay apart
-    let K = 2;
+    let wished = 2; // what the reader chose
+    let K = wished; // the nearest to it that divides H
     let saying;
 
-    /** Offer the divisors of H; keep K where it is one, else take the next one below. */
+    /** Offer the divisors of H; take the wished K where it is one, else the next one below. */
     function offer() {
       const H = Number(heads.value);
-      K = Math.max(...divisors(H).filter((k) => k <= K));
+      K = Math.max(...divisors(H).filter((k) => k <= wished));
       choice.innerHTML = divisors(H)
         .map((k) => `<label><input type="radio" name="${group}" value="${k}"${k === K ? " checked" : ""}>${k}</label>`)
         .join("");
@@ -195,7 +196,7 @@
 
     heads.addEventListener("input", offer);
     choice.addEventListener("change", (event) => {
-      K = Number(event.target.value);
+      wished = K = Number(event.target.value);
       draw();
     });
     wrongOrder.addEventListener("change", draw);

@@ -6,7 +6,7 @@
     en: {
       label: "Your notes",
       promise: "They stay in this browser, on this computer. Nothing is sent anywhere.",
-      hint: "What do you want to be able to do when you have finished?",
+      hint: "Write here …",
       empty: "Nothing written yet.",
       writing: "Not saved yet …",
       saved: (time) => `Saved in this browser, ${time}.`,
@@ -22,7 +22,7 @@
     zh: {
       label: "你的笔记",
       promise: "笔记只保存在这台电脑的这个浏览器里，不会发送到任何地方。",
-      hint: "学完之后，你希望自己能做到什么？",
+      hint: "写在这里……",
       empty: "还没有内容。",
       writing: "尚未保存……",
       saved: (time) => `已保存在此浏览器中，${time}。`,
@@ -79,12 +79,12 @@
           <button name="yes" type="button">${words.yes}</button>
           <button name="no" type="button">${words.no}</button>
         </span>
-        <p class="hl-state" role="status"></p>
+        <p class="hl-state"></p>
       </div>
+      <p class="hl-hidden" role="status"></p>
       <p class="hl-printed"></p>`;
 
     const field = element.querySelector("textarea");
-    const state = element.querySelector(".hl-state");
     const printed = element.querySelector(".hl-printed");
     const question = element.querySelector("[role=group]");
     const button = (name) => element.querySelector(`[name=${name}]`);
@@ -92,6 +92,12 @@
     const key = keyOf(element);
     const clock = () => new Date().toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit" });
     let waiting = null; // the timer of a save to come
+
+    /** Show how things stand; say aloud only what is news, not each save while one writes. */
+    function tell(text, aloud = false) {
+      element.querySelector(".hl-state").textContent = text;
+      if (aloud) element.querySelector("[role=status]").textContent = text;
+    }
 
     /** Bring what depends on the text up to date with it. */
     function follow() {
@@ -108,9 +114,9 @@
       try {
         if (field.value === "") store.removeItem(key);
         else store.setItem(key, field.value);
-        state.textContent = field.value === "" ? words.empty : words.saved(clock());
+        tell(field.value === "" ? words.empty : words.saved(clock()));
       } catch {
-        state.textContent = words.full;
+        tell(words.full, true);
       }
     }
 
@@ -127,8 +133,8 @@
 
     field.addEventListener("input", () => {
       follow();
+      tell(store ? words.writing : words.refused);
       if (!store) return;
-      if (waiting === null) state.textContent = words.writing;
       clearTimeout(waiting);
       waiting = setTimeout(save, PAUSE);
     });
@@ -154,12 +160,13 @@
       ask(false);
       follow();
       save();
-      if (store) state.textContent = words.cleared;
+      tell(words.cleared, true);
       field.focus();
     });
 
     field.value = store?.getItem(key) ?? "";
-    state.textContent = !store ? words.refused : field.value === "" ? words.empty : "";
+    if (!store) tell(words.refused, true);
+    else if (field.value === "") tell(words.empty);
     follow();
   });
 })();

@@ -19,7 +19,7 @@
         `Pair ${i}: q is turned by ${q}, k by ${k}; its share of the dot product is ${share}.`,
       free: "Move one slider: the distance changes, and q·k with it. Then lock the distance and move again.",
       still: (distance, shift) =>
-        `Distance locked at ${distance}; both have moved by ${shift}. Every arrow turns, q·k stands still.`,
+        `Distance locked at ${distance}; both have moved by ${shift}. Every arrow turns, the grey angles between q and k stay, and q·k stands still.`,
       axis: "distance m − n",
       plot: (distance, value) =>
         `q·k against the distance from −63 to 63. At distance ${distance} it is ${value}.`,
@@ -41,7 +41,7 @@
       dial: (i, q, k, share) => `第 ${i} 对：q 转过 ${q}，k 转过 ${k}，对点积的贡献是 ${share}。`,
       free: "拖动一个滑块：距离变了，q·k 也跟着变。再锁定距离，拖动试试。",
       still: (distance, shift) =>
-        `距离锁定为 ${distance}，两者都移动了 ${shift}。所有箭头都在转，q·k 却不变。`,
+        `距离锁定为 ${distance}，两者都移动了 ${shift}。箭头都转了，但每个 q 与 k 的夹角（灰色）不变，所以 q·k 也不变。`,
       axis: "距离 m − n",
       plot: (distance, value) =>
         `q·k 随距离（−63 到 63）变化的曲线。距离为 ${distance} 时，值为 ${value}。`,
@@ -170,8 +170,8 @@
         <label class="hl-range">${words.n}<b aria-hidden="true"></b>
           <input class="hl-key" name="n" type="range" min="0" max="${LAST}" value="7"></label>
         <label class="hl-check"><input name="lock" type="checkbox">${words.lock}</label>
+        <p class="hl-sum">q·k = <b></b></p>
       </div>
-      <p class="hl-sum">q·k = <b></b></p>
       <p class="hl-verdict"></p>
       <div class="hl-dials">${Q.map(
         (_, i) => `<div class="hl-dial">
