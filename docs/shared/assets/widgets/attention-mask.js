@@ -6,7 +6,7 @@
   const WORDS = {
     en: {
       title: "Which keys may a query see?",
-      lead: "P positions are in the cache already, T new tokens come in: T queries meet S = P + T keys.",
+      lead: "P positions are in the cache already, T new tokens come in: T queries meet S = P + T keys. A dot: may see.",
       cached: "Cached positions P",
       fresh: "New tokens T",
       presets: "Cases",
@@ -25,7 +25,7 @@
     },
     zh: {
       title: "一个查询能看到哪些键？",
-      lead: "缓存里已有 P 个位置，又来了 T 个新词元：T 个查询面对 S = P + T 个键。",
+      lead: "缓存里已有 P 个位置，又来了 T 个新词元：T 个查询面对 S = P + T 个键。圆点表示看得到。",
       cached: "已缓存的位置数 P",
       fresh: "新词元数 T",
       presets: "情形",

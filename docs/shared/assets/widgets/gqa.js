@@ -23,7 +23,7 @@
       cost: "KV cache of one sequence",
       config: "the other sizes as in LLaMA2 7B, in fp16",
       formula: (layers, T, K, d, bytes, total) =>
-        `keys and values (2) × ${layers} layers × ${T} positions × K = ${K} heads × d = ${d} × ${bytes} bytes = ${total} bytes`,
+        `2 (keys, values) × ${layers} layers × ${T} positions × ${K} heads (K) × ${d} (d) × ${bytes} bytes = ${total} bytes`,
       said: (name, n, size) => `${name}, n_rep ${n}, cache ${size}.`,
     },
     zh: {
@@ -45,7 +45,7 @@
       cost: "一条序列的 KV 缓存",
       config: "其余尺寸同 LLaMA2 7B，fp16",
       formula: (layers, T, K, d, bytes, total) =>
-        `键和值（2）× ${layers} 层 × ${T} 个位置 × K = ${K} 个头 × d = ${d} × ${bytes} 字节 = ${total} 字节`,
+        `2（键、值）× ${layers} 层 × ${T} 个位置 × ${K} 个头（K）× ${d}（d）× ${bytes} 字节 = ${total} 字节`,
       said: (name, n, size) => `${name}，n_rep 为 ${n}，缓存 ${size}。`,
     },
   };

@@ -148,7 +148,7 @@
       <text x="0" y="12">q·k</text>
       <text x="${left - 6}" y="${y(0) + 4}" text-anchor="end">0</text>
       ${ticks.join("")}
-      <text x="${(x(0) + right) / 2}" y="${bottom + 16}" text-anchor="middle">${words.axis}</text>
+      <text x="${x(0) + 0.46 * (right - x(0))}" y="${bottom + 16}" text-anchor="middle">${words.axis}</text>
       <polyline class="hl-curve" points="${curve.join(" ")}"/>
       <path class="hl-here" d="M${x(distance)},${top} V${bottom}"/>
       <circle class="hl-dot" cx="${x(distance)}" cy="${y(value)}" r="6"/>`;
