@@ -138,7 +138,6 @@
       clearTimeout(waiting);
       waiting = setTimeout(save, PAUSE);
     });
-    field.addEventListener("blur", saveIfWaiting);
     window.addEventListener("pagehide", saveIfWaiting);
     window.addEventListener("storage", (event) => {
       if (event.key !== key || waiting !== null) return; // written in another tab
