@@ -58,9 +58,8 @@
       `<text class="hl-name" x="${left - 15}" y="${top - 8}">i \\ j</text>`,
       `<text class="hl-name hl-new" x="${left + cell * P + 5}" y="12">T = ${T}</text>`,
     ];
-    for (let j = 0; j < S; j++) {
-      parts.push(`<text style="font-size:${font}px" x="${left + cell * (j + 0.5)}" y="${top - 8}">${j}</text>`);
-    }
+    const small = (x, y, text) => `<text style="font-size:${font}px" x="${x}" y="${y}">${text}</text>`;
+    for (let j = 0; j < S; j++) parts.push(small(left + cell * (j + 0.5), top - 8, j));
     for (let i = 0; i < T; i++) {
       const y = top + cell * i;
       parts.push(`<text x="${left - 16}" y="${y + cell / 2 + 4.5}">${i}</text>`);
@@ -68,10 +67,11 @@
         const should = j <= lastSeen(i, T, S);
         const does = fromStart ? j <= i : should;
         const x = left + cell * j;
-        const square = `<rect x="${x}" y="${y}" width="${cell}" height="${cell}"/>`;
         const [cx, cy] = [x + cell / 2, y + cell / 2];
-        if (does) parts.push(`<g class="hl-seen">${square}<circle cx="${cx}" cy="${cy}" r="${cell / 5}"/></g>`);
-        else if (should) parts.push(`<g class="hl-odd">${square}<text style="font-size:${font}px" x="${cx}" y="${cy + 4.5}">✗</text></g>`);
+        const square = `<rect x="${x}" y="${y}" width="${cell}" height="${cell}"/>`;
+        const dot = `<circle cx="${cx}" cy="${cy}" r="${cell / 5}"/>`;
+        if (does) parts.push(`<g class="hl-seen">${square}${dot}</g>`);
+        else if (should) parts.push(`<g class="hl-odd">${square}${small(cx, cy + 4.5, "✗")}</g>`);
         else parts.push(square);
       }
     }
@@ -80,9 +80,8 @@
       parts.push(`<path class="hl-border" d="M${x},2 V${top + cell * T + 6}"/>`);
       parts.push(`<text class="hl-name hl-old" x="${x - 5}" y="12">P = ${P}</text>`);
     }
-    parts.push(
-      `<rect class="hl-chosen" x="${left}" y="${top + cell * chosen}" width="${cell * S}" height="${cell}"/>`,
-    );
+    const y = top + cell * chosen;
+    parts.push(`<rect class="hl-chosen" x="${left}" y="${y}" width="${cell * S}" height="${cell}"/>`);
     return { svg: parts.join(""), height: top + cell * T + 8 };
   }
 
@@ -97,7 +96,7 @@
     element.setAttribute("aria-label", words.title);
     element.innerHTML = `
       <p class="hl-title">${words.title}</p>
-      <p class="hl-lead">${words.lead}</p>
+      <p class="hl-aside">${words.lead}</p>
       <div class="hl-row hl-screen" role="group" aria-label="${words.presets}">
         ${preset(words.prefill, 0, 6)}${preset(words.step, 6, 1)}${preset(words.chunk, 4, 3)}
       </div>
@@ -123,7 +122,9 @@
       const S = P + T;
       query.max = T - 1; // the browser pulls the value along
       const i = Number(query.value);
-      for (const input of [cached, fresh, query]) input.previousElementSibling.textContent = input.value;
+      for (const input of [cached, fresh, query]) {
+        input.previousElementSibling.textContent = input.value;
+      }
 
       const width = svg.clientWidth || 640;
       const { svg: content, height } = drawing(width, T, P, i, start.checked);

@@ -69,7 +69,7 @@
   /** Three rows of heads: the queries, the copies that they read, and what the cache stores. */
   function drawing([queryLabel, storedLabel], width, H, K, order) {
     const nRep = H / K;
-    const margin = width > 560 ? 165 : 0; // room for the labels; on a phone they stand above the rows
+    const margin = width > 560 ? 165 : 0; // room for labels; on a phone they stand above the rows
     const slot = Math.min(60, (width - margin) / H);
     const left = margin + (width - margin - slot * H) / 2;
     const [box, high] = [Math.min(slot - 3, 44), 28];
@@ -91,17 +91,20 @@
       const [x, from] = [centre(h), storedCentre(read)];
       const wrong = mine !== read ? "hl-mistaken" : "";
       const half = (copies + high + stored) / 2;
-      lines.push(
-        `<path class="${tone(read)} ${wrong}" d="M${from},${stored} C${from},${half} ${x},${half} ${x},${copies + high}"/>`,
-        `<path class="${tone(read)} ${wrong}" d="M${x},${copies} V${queries + high}"/>`,
-      );
+      const fan = `M${from},${stored} C${from},${half} ${x},${half} ${x},${copies + high}`;
+      const straight = `M${x},${copies} V${queries + high}`;
+      lines.push(`<path class="${tone(read)} ${wrong}" d="${fan} ${straight}"/>`);
       heads.push(
         head("hl-query", x, queries, mine, named("Q", h)),
         head("hl-copy", x, copies, read, named("K", read)),
       );
-      if (wrong) heads.push(`<text class="hl-cross hl-halo" x="${x}" y="${queries + high + 19}">✗</text>`);
+      if (wrong) {
+        heads.push(`<text class="hl-cross hl-halo" x="${x}" y="${queries + high + 19}">✗</text>`);
+      }
     }
-    for (let k = 0; k < K; k++) heads.push(head("hl-stored", storedCentre(k), stored, k, named("K", k)));
+    for (let k = 0; k < K; k++) {
+      heads.push(head("hl-stored", storedCentre(k), stored, k, named("K", k)));
+    }
     const call = order === inPlace ? `repeat_kv(x, ${nRep})` : `x.repeat(1, 1, ${nRep}, 1)`;
     return [
       ...lines,
@@ -121,7 +124,7 @@
     element.setAttribute("aria-label", words.title);
     element.innerHTML = `
       <p class="hl-title">${words.title}</p>
-      <p class="hl-lead">${words.lead}</p>
+      <p class="hl-aside">${words.lead}</p>
       <div class="hl-controls">
         <label class="hl-range">${words.heads}<b aria-hidden="true"></b>
           <input name="heads" type="range" min="1" max="16" value="8"></label>
@@ -131,12 +134,14 @@
       <p class="hl-case"></p>
       <svg role="img"></svg>
       <p class="hl-verdict"></p>
-      <p><b>${words.cost}</b> <span class="hl-lead">${words.config}</span></p>
+      <p><b>${words.cost}</b> <span class="hl-aside">${words.config}</span></p>
       <div class="hl-bars">
-        <div><span class="hl-all-name"></span><span class="hl-bar"><i></i></span><b class="hl-all"></b></div>
-        <div><span class="hl-some-name"></span><span class="hl-bar"><i class="hl-part"></i></span><b class="hl-some"></b></div>
+        <div><span class="hl-all-name"></span>
+          <span class="hl-bar"><i></i></span><b class="hl-all"></b></div>
+        <div><span class="hl-some-name"></span>
+          <span class="hl-bar"><i class="hl-kept"></i></span><b class="hl-some"></b></div>
       </div>
-      <p class="hl-lead hl-formula"></p>
+      <p class="hl-aside hl-formula"></p>
       <p class="hl-hidden" role="status"></p>`;
 
     const one = (selector) => element.querySelector(selector);
@@ -152,8 +157,9 @@
       const H = Number(heads.value);
       K = Math.max(...divisors(H).filter((k) => k <= wished));
       choice.innerHTML = divisors(H)
-        .map((k) => `<label><input type="radio" name="${group}" value="${k}"${k === K ? " checked" : ""}>${k}</label>`)
+        .map((k) => `<label><input type="radio" name="${group}" value="${k}">${k}</label>`)
         .join("");
+      choice.querySelector(`[value="${K}"]`).checked = true;
       draw();
     }
 
@@ -181,12 +187,12 @@
 
       one(".hl-all").textContent = mebibytes(cacheBytes(H));
       one(".hl-some").textContent = mebibytes(cacheBytes(K));
-      one(".hl-part").style.width = `${(100 * K) / H}%`;
+      one(".hl-kept").style.width = `${(100 * K) / H}%`;
       one(".hl-all-name").textContent = `K = ${H} (MHA)`;
       one(".hl-some-name").textContent = `K = ${K}`;
       const { layers, positions, headDim, bytes } = MODEL;
-      const total = grouped(cacheBytes(K));
-      one(".hl-formula").textContent = words.formula(layers, grouped(positions), K, headDim, bytes, total);
+      const [T, total] = [grouped(positions), grouped(cacheBytes(K))];
+      one(".hl-formula").textContent = words.formula(layers, T, K, headDim, bytes, total);
 
       clearTimeout(saying); // read out where the reader comes to rest
       saying = setTimeout(() => {

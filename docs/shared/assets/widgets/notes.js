@@ -70,7 +70,7 @@
     element.innerHTML = `
       <label><span class="hl-title">${words.label}</span>
         <textarea rows="6" placeholder="${words.hint}"></textarea></label>
-      <p class="hl-lead hl-screen">${words.promise}</p>
+      <p class="hl-aside hl-screen">${words.promise}</p>
       <div class="hl-row">
         <button name="export" type="button">${words.export}</button>
         <button name="clear" type="button">${words.clear}</button>

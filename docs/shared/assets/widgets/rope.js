@@ -96,7 +96,8 @@
 
   // --- drawing ----------------------------------------------------------------------------------
 
-  const at = ([a, b], scale = 1) => `${(a * scale * RIM).toFixed(2)},${(-b * scale * RIM).toFixed(2)}`;
+  const at = ([a, b], scale = 1) =>
+    `${(a * scale * RIM).toFixed(2)},${(-b * scale * RIM).toFixed(2)}`;
 
   function arrow(letter, before, after) {
     const length = Math.hypot(...after);
@@ -135,7 +136,8 @@
     const [left, right, top, bottom] = [26, width - 8, 22, 142];
     const over = [];
     for (let d = -LAST; d <= LAST; d += 0.25) over.push([d, sum(shares(q, k, base, d, 0))]);
-    const [low, high] = [Math.min(0, ...over.map(([, v]) => v)), Math.max(0, ...over.map(([, v]) => v))];
+    const values = over.map(([, v]) => v);
+    const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
     const x = (d) => left + ((d + LAST) / (2 * LAST)) * (right - left);
     const y = (v) => top + ((high - v) / (high - low)) * (bottom - top);
     const curve = over.map(([d, v]) => `${x(d).toFixed(1)},${y(v).toFixed(1)}`);
@@ -163,7 +165,7 @@
     element.setAttribute("aria-label", words.title);
     element.innerHTML = `
       <p class="hl-title">${words.title}</p>
-      <p class="hl-lead">${words.lead}</p>
+      <p class="hl-aside">${words.lead}</p>
       <div class="hl-controls">
         <label class="hl-range">${words.m}<b aria-hidden="true"></b>
           <input class="hl-query" name="m" type="range" min="0" max="${LAST}" value="12"></label>
@@ -229,9 +231,7 @@
       one(".hl-sum b").textContent = signed(total, 4);
       const verdict = one(".hl-verdict");
       verdict.classList.toggle("hl-good", locked !== null);
-      verdict.textContent = locked
-        ? words.still(whole(m - n), m === locked.m ? "0" : minus(`${m > locked.m ? "+" : ""}${m - locked.m}`))
-        : words.free;
+      verdict.textContent = locked ? words.still(whole(m - n), whole(m - locked.m)) : words.free;
 
       const width = plotted.clientWidth || 640;
       plotted.setAttribute("viewBox", `0 0 ${width} 162`);
