@@ -19,7 +19,8 @@
         `Pair ${i}: q is turned by ${q}, k by ${k}; its share of the dot product is ${share}.`,
       free: "Move one slider: the distance changes, and q·k with it. Then lock the distance and move again.",
       still: (distance, shift) =>
-        `Distance locked at ${distance}; both have moved by ${shift}. Every arrow turns, the grey angles between q and k stay, and q·k stands still.`,
+        `Both moved by ${shift}, the distance is still ${distance}: arrows turn, grey angles stay, and so does q·k.`,
+      locked: (distance) => `Distance locked at ${distance}. Now move either slider.`,
       axis: "distance m − n",
       plot: (distance, value) =>
         `q·k against the distance from −63 to 63. At distance ${distance} it is ${value}.`,
@@ -41,7 +42,8 @@
       dial: (i, q, k, share) => `第 ${i} 对：q 转过 ${q}，k 转过 ${k}，对点积的贡献是 ${share}。`,
       free: "拖动一个滑块：距离变了，q·k 也跟着变。再锁定距离，拖动试试。",
       still: (distance, shift) =>
-        `距离锁定为 ${distance}，两者都移动了 ${shift}。箭头都转了，但每个 q 与 k 的夹角（灰色）不变，所以 q·k 也不变。`,
+        `两者都移动了 ${shift}，距离仍是 ${distance}：箭头在转，灰色夹角不变，q·k 也就不变。`,
+      locked: (distance) => `距离已锁定为 ${distance}。现在拖动任意一个滑块。`,
       axis: "距离 m − n",
       plot: (distance, value) =>
         `q·k 随距离（−63 到 63）变化的曲线。距离为 ${distance} 时，值为 ${value}。`,
@@ -230,8 +232,13 @@
 
       one(".hl-sum b").textContent = signed(total, 4);
       const verdict = one(".hl-verdict");
-      verdict.classList.toggle("hl-good", locked !== null);
-      verdict.textContent = locked ? words.still(whole(m - n), whole(m - locked.m)) : words.free;
+      const shift = locked ? m - locked.m : 0;
+      verdict.classList.toggle("hl-good", shift !== 0);
+      verdict.textContent = shift
+        ? words.still(whole(m - n), whole(shift))
+        : locked
+          ? words.locked(whole(m - n))
+          : words.free;
 
       const width = plotted.clientWidth || 640;
       plotted.setAttribute("viewBox", `0 0 ${width} 162`);
