@@ -1,8 +1,6 @@
 """The interactive pieces: what they show is what happyllm computes, and everybody can use them."""
 
-import os
 import re
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import torch
-from playwright.sync_api import BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from happyllm.llama import (
     ModelConfig,
@@ -45,16 +43,11 @@ def theme_styles() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def context():
-    chromium = shutil.which("chromium")
-    if chromium is None and "CI" not in os.environ:
-        pytest.skip("no chromium on the PATH; the widgets were not opened")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
-        context = browser.new_context()
-        context.set_default_timeout(5000)
-        yield context
-        browser.close()
+def context(chromium: Browser):
+    context = chromium.new_context()
+    context.set_default_timeout(5000)
+    yield context
+    context.close()
 
 
 @pytest.fixture
