@@ -19,7 +19,6 @@ def main() -> None:
             continue
         for name, figure in import_module(script.stem).draw().items():
             figure.savefig(FOLDER / name, transparent=True, metadata={"Date": None})
-            print(FOLDER / name)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ def mask() -> Figure:
     """Draw the causal mask for T = S = 4, T = 2 and T = 1, aligned to the last key."""
     figure, axes = bare(7.4, 2.6)
     side = 0.44
-    for number, (T, left, color) in enumerate(((4, 0.55, BLUE), (2, 3.05, GREEN), (1, 5.45, PURPLE))):
+    for number, (T, left, color) in enumerate(
+        ((4, 0.55, BLUE), (2, 3.05, GREEN), (1, 5.45, PURPLE))
+    ):
         for i in range(T):
             for j in range(4):
                 seen = j <= i + 4 - T

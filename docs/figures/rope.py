@@ -65,7 +65,9 @@ def distance() -> Figure:
     figure = Figure(figsize=(6.6, 3.1))
     for i, table in enumerate((plain, rotary)):
         axes = figure.add_axes((0.09 + 0.48 * i, 0.14, 0.4, 0.8))
-        axes.pcolormesh(table, cmap="RdBu", vmin=-1.5, vmax=1.5, edgecolors="none", rasterized=False)
+        axes.pcolormesh(
+            table, cmap="RdBu", vmin=-1.5, vmax=1.5, edgecolors="none", rasterized=False
+        )
         axes.set(aspect="equal", xticks=[], yticks=[])
         axes.invert_yaxis()
         for spine in axes.spines.values():
@@ -84,9 +86,7 @@ def layout() -> Figure:
             pair = i // 2 if apart == 1 else i % 4
             color = COLORS[pair]
             axes.add_patch(
-                Rectangle(
-                    (left + i * side, y), side, 0.5, facecolor=color + "40", edgecolor=color
-                )
+                Rectangle((left + i * side, y), side, 0.5, facecolor=color + "40", edgecolor=color)
             )
             axes.text(
                 left + (i + 0.5) * side, y + 0.25, f"$x_{i}$", ha="center", va="center", color=color
