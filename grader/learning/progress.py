@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from grader import shelf
 from grader.catalogue import Exercise, Text
 from grader.report import Graded, Report
+from grader.standing import State, StateName
 
 from .workspace import HOME, NO_LINK, NO_WAIT, Workspace, WorkspaceError
 
@@ -30,42 +31,9 @@ MAX_BYTES = 64 << 20
 LOCK_SECONDS = 2.0  # how long to wait for another terminal that is writing
 MAX_FAILED = 50  # names of failing tests that are kept of one grading
 
-StateName = Literal["untouched", "failing", "solved", "solved_with_help"]
 Event = Mapping[str, Any]
 
-
-@dataclass(frozen=True)
-class State:
-    """Where the learner stands with one exercise.
-
-    Hints and the solution are both help, when they came before the first pass; what is read after
-    it is not.
-
-    Attributes:
-        name: `solved` when the last grading passed, and nothing helped before the first pass.
-        outcome: of the last grading; None when there was none, or the exercise was begun anew.
-        best: `passed` once it has passed, whatever came after; else the last outcome.
-        attempts: how many different files were graded, up to the first pass.
-        hints_used: how many rungs of the ladder were read before the first pass.
-        gave_up: the solution was read before the first pass.
-        changed: the file is no longer what was graded, or, ungraded, no longer the stub.
-        mistake: the known mistake that the last grading named, by its id in the suite.
-        failed: the tests that the last grading did not pass, by id.
-    """
-
-    name: StateName
-    outcome: str | None = None
-    best: str | None = None
-    attempts: int = 0
-    hints_used: int = 0
-    gave_up: bool = False
-    changed: bool = False
-    mistake: str | None = None
-    failed: tuple[str, ...] = ()
-
-    @property
-    def solved(self) -> bool:
-        return self.name in ("solved", "solved_with_help")
+_OF_EXERCISES = ("graded", "hint", "solution", "reset")
 
 
 class Progress:
@@ -143,13 +111,34 @@ class Progress:
                 added.append(event)
         self._append(added)
 
+    def record_milestone(self, milestone_id: str, reached: bool) -> None:
+        """Remember that a chapter's milestone was tried."""
+        if not reached or self.reached(milestone_id):
+            return
+        self._append([{"exercise": milestone_id, "kind": "milestone", "reached": True}])
+
+    def reached(self, milestone_id: str) -> bool:
+        """Whether a chapter's milestone was ever reached."""
+        return any(e["kind"] == "milestone" and e.get("reached") for e in self._of(milestone_id))
+
+    def shown(self, exercise_id: str) -> tuple[int, ...]:
+        """Which hints of an exercise have been shown, by their places in the ladder, from 0."""
+        told = (e.get("hint") for e in self._of(exercise_id) if e["kind"] == "hint")
+        return tuple(dict.fromkeys(hint for hint in told if isinstance(hint, int)))
+
     def rung(self, exercise_id: str) -> int:
         """How many hints of an exercise have been shown."""
-        return sum(e["kind"] == "hint" for e in self._of(exercise_id))
+        return len(self.shown(exercise_id))
 
-    def climb(self, exercise_id: str) -> int:
-        """Remember that the next hint was shown; the number of hints shown comes back."""
-        self._append([{"exercise": exercise_id, "kind": "hint"}])
+    def climb(self, exercise_id: str, hint: int | None = None) -> int:
+        """Remember that a hint was shown, the lowest unseen one unless told; how many comes back.
+
+        Where nothing can be remembered, the number does not grow.
+        """
+        if hint is None:
+            shown = self.shown(exercise_id)
+            hint = next(place for place in itertools.count() if place not in shown)
+        self._append([{"exercise": exercise_id, "kind": "hint", "hint": hint}])
         return self.rung(exercise_id)
 
     def gave_up(self, exercise_id: str) -> None:
@@ -165,15 +154,15 @@ class Progress:
     @property
     def last(self) -> str | None:
         """The exercise that was last worked on."""
-        events = self.events()
-        return str(events[-1]["exercise"]) if events else None
+        told = (str(e["exercise"]) for e in reversed(self.events()) if e["kind"] in _OF_EXERCISES)
+        return next(told, None)
 
     def state(self, exercise: Exercise) -> State:
         """Where the learner stands with an exercise."""
         outcome: str | None = None
         best: str | None = None
         graded: Event | None = None
-        hints = 0
+        hints: set[int] = set()
         gave_up = False
         tried: set[str] = set()
         for event in self._of(exercise.id):
@@ -182,7 +171,7 @@ class Progress:
                 outcome, graded = None, None
                 best = best if best == "passed" else None
             elif kind == "hint" and best != "passed":
-                hints += 1
+                hints.add(event["hint"] if isinstance(event.get("hint"), int) else 0)
             elif kind == "solution" and best != "passed":
                 gave_up = True
             elif kind == "graded":
@@ -203,7 +192,7 @@ class Progress:
             outcome=outcome,
             best=best,
             attempts=len(tried),
-            hints_used=hints,
+            hints_used=len(hints),
             gave_up=gave_up,
             changed=self._changed(exercise, graded),
             mistake=mistake if isinstance(mistake, str) else None,

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader import shelf
 from grader.catalogue import Catalogue, Exercise, UnknownTarget
 
 MAX_FILE_BYTES = 1 << 20
 MAX_FILES, MAX_BYTES = 200, 8 << 20
 HOME = ".happyllm"  # what the grader keeps in a workspace
-_IGNORED = "__pycache__/\n*.py[cod]\n.venv/\n"
 
 
 # Windows has neither.
@@ -100,7 +98,8 @@ def aim(
     """Find what the targets of a command line mean: which workspace, which exercises in it.
 
     Args:
-        targets: ids, chapters, sections, names, or paths of files and chapter folders.
+        targets: ids, chapters, sections, names, or paths of files and chapter folders; none, or
+            `all`, means everything in the workspace.
         catalogue: the exercises there are.
         workspace: where the learner's files lie; else it is found from the paths, or from here.
 
@@ -108,6 +107,8 @@ def aim(
         UnknownTarget: a target names nothing.
         WorkspaceError: there is no workspace, or paths lie in two.
     """
+    if tuple(targets) == ("all",):
+        targets = ()
     found: dict[str, Exercise] = {}
     roots: dict[Path, str] = {}
     for target in targets:
@@ -173,58 +174,6 @@ def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
             f"{path} is no exercise: there is none called {name}.{near} "
             "`happyllm-grade list` shows them all."
         ) from None
-
-
-@dataclass(frozen=True)
-class Created:
-    """What `create` did: files that it wrote, and files that it found and left alone."""
-
-    root: Path
-    written: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
-def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> Created:
-    """Put the stubs of some chapters, or of all, into a folder; what lies there is left alone.
-
-    Raises:
-        UnknownTarget: there is no such chapter.
-        WorkspaceError: the folder cannot be written.
-        ShelfError: a stub is missing from this installation.
-    """
-    wanted = tuple(chapters)
-    known = {chapter.id for chapter in catalogue.chapters}
-    for chapter in wanted:
-        if chapter not in known:
-            raise UnknownTarget(chapter, sorted(known))
-    texts = {e.file: shelf.stub(e) for e in catalogue if not wanted or e.chapter in wanted}
-    texts |= {".gitignore": _IGNORED}
-    written, kept = [], []
-    for name, text in texts.items():
-        path = folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _put(path, text)
-            written.append(name)
-        except FileExistsError:
-            if not path.is_file():
-                raise WorkspaceError(f"{path.parent}: is in the way of a folder; move it") from None
-            kept.append(name)
-        except OSError as error:
-            raise WorkspaceError(f"{path}: cannot be written: {error.strerror}") from error
-    (folder / HOME).mkdir(exist_ok=True)
-    return Created(folder, tuple(written), tuple(kept))
-
-
-def _put(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        try:
-            file.write(text)
-            file.flush()
-        except BaseException:
-            path.unlink()
-            raise
 
 
 def _read(path: Path, root: Path) -> str:

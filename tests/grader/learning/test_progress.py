@@ -14,7 +14,7 @@ import pytest
 
 from grader import shelf
 from grader.catalogue import Catalogue, Exercise, Text, load
-from grader.learning import workspace
+from grader.learning import stubs
 from grader.learning.progress import Progress, State
 from grader.learning.workspace import Workspace
 from grader.report import Graded, Mistake, Outcome, Report, Test
@@ -34,7 +34,7 @@ def exercise(known: Catalogue) -> Exercise:
 
 @pytest.fixture
 def place(tmp_path: Path, known: Catalogue) -> Workspace:
-    workspace.create(tmp_path, known)
+    stubs.create(tmp_path, known)
     return Workspace(tmp_path)
 
 
@@ -195,6 +195,34 @@ def test_a_hint_before_the_pass_is_help_and_one_after_is_not(
     assert Progress.of(place).rung(exercise.id) == 3
 
 
+def test_a_hint_that_is_shown_again_is_one_hint(place: Workspace, exercise: Exercise) -> None:
+    progress = Progress.of(place)
+    for hint in (2, 0, 2):
+        progress.climb(exercise.id, hint)
+    assert progress.shown(exercise.id) == (2, 0)
+    assert state(place, exercise).hints_used == 2
+
+
+def test_the_next_hint_is_the_lowest_that_was_not_seen(
+    place: Workspace, exercise: Exercise
+) -> None:
+    progress = Progress.of(place)
+    progress.climb(exercise.id, 1)
+    progress.climb(exercise.id)
+    progress.climb(exercise.id)
+    assert progress.shown(exercise.id) == (1, 0, 2)
+
+
+def test_a_milestone_once_reached_stays_reached(place: Workspace) -> None:
+    Progress.of(place).record_milestone("ch5/milestone", reached=False)
+    assert not Progress.of(place).reached("ch5/milestone")
+    for reached in (True, False, True):
+        Progress.of(place).record_milestone("ch5/milestone", reached=reached)
+    assert Progress.of(place).reached("ch5/milestone")
+    assert len(Progress.of(place).events()) == 1
+    assert Progress.of(place).last is None
+
+
 def test_the_solution_read_before_the_pass_is_help(place: Workspace, exercise: Exercise) -> None:
     Progress.of(place).gave_up(exercise.id)
     graded(place, "passed")
@@ -246,8 +274,8 @@ from grader.learning.workspace import Workspace
 progress = Progress.of(Workspace(Path(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.readline()
-for _ in range(int(sys.argv[2])):
-    progress._append([{"exercise": sys.argv[3], "kind": "hint", "long": "x" * 300}])
+for number in range(int(sys.argv[2])):
+    progress._append([{"exercise": sys.argv[3], "kind": "hint", "hint": number, "long": "x" * 300}])
 """
 
 

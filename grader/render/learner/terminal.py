@@ -1,0 +1,273 @@
+"""The learner's loop for a terminal: calm, aligned, one accent colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from grader.catalogue import Exercise, Language
+from grader.render.words import clean
+from grader.standing import ChapterStanding, Row, Rung, Standing, StateName, Step
+from happyllm import __version__
+
+from .compare import Part, aligned, parts
+from .words import after_hints, remarks, said, say, subject, ways_to_begin
+
+MARK: dict[StateName, str] = {
+    "untouched": "·",
+    "failing": "✘",
+    "solved": "✔",
+    "solved_with_help": "✔",
+}
+CELL: dict[StateName, str] = {
+    "untouched": "░",
+    "failing": "▒",
+    "solved": "█",
+    "solved_with_help": "▓",
+}
+STYLE: dict[StateName, str] = {
+    "untouched": "dim",
+    "failing": "red",
+    "solved": "green",
+    "solved_with_help": "green",
+}
+ACCENT = "cyan"  # of what can be typed
+LONGEST_BAR = 24
+SIDE_BY_SIDE = 110  # columns from which on two pieces of code stand beside one another
+THEME = "ansi_dark"
+
+
+# ---- where you are
+
+
+def overview(standing: Standing, language: Language) -> RenderableType:
+    """Where the learner is, chapter by chapter, and the one next step."""
+    return Padding(Group(*_overview(standing, language)), (1, 0, 1, 1))
+
+
+def _overview(standing: Standing, language: Language) -> Iterator[RenderableType]:
+    head = Text(_home(standing.root), style="bold", no_wrap=True, overflow="ellipsis")
+    yield head
+    yield Text("")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    for chapter in standing.chapters:
+        count = say("of", language, n=chapter.solved, of=len(chapter.rows))
+        grid.add_row(chapter.chapter.id, bar(chapter), count, chapter.chapter.title.in_(language))
+    yield grid
+    helped = sum(row.state.name == "solved_with_help" for row in standing)
+    points = say(
+        "points",
+        language,
+        n=sum(chapter.points for chapter in standing.chapters),
+        of=sum(chapter.points_possible for chapter in standing.chapters),
+    )
+    more = f" · {say('with_help', language, n=helped)}" if helped else ""
+    yield Text(f"{points}{more}", style="dim")
+    yield Text("")
+    yield next_step(standing.next, language)
+    if standing.made_with:
+        yield Text("")
+        yield Text(say("outdated", language, was=standing.made_with, now=__version__), "yellow")
+    if standing.note is not None:
+        yield Text("")
+        yield Text(standing.note.in_(language), style="yellow")
+
+
+def bar(chapter: ChapterStanding) -> Text:
+    """A cell for each exercise; where there are too many, for each share of them."""
+    rows = chapter.rows
+    cells = min(len(rows), LONGEST_BAR)
+    shown = Text()
+    for cell in range(cells):
+        part = rows[cell * len(rows) // cells : (cell + 1) * len(rows) // cells]
+        worst = min((row.state.name for row in part), key=list(CELL).index)
+        shown.append(CELL[worst], style=STYLE[worst])
+    return shown
+
+
+def next_step(step: Step, language: Language) -> RenderableType:
+    """The one thing to do next, and the command for it."""
+    if step.why == "done":
+        return Text(said(step, language), style="bold green")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    grid.add_row(say("next", language), Text(subject(step, language), style="bold"))
+    grid.add_row("", Text(said(step, language)))
+    grid.add_row("", Text(step.command, style=ACCENT))
+    if step.why == "mend" and step.row is not None:
+        hint = f"happyllm-grade hint {step.row.exercise.id}"
+        grid.add_row("", Text(say("stuck", language, command=hint), style="dim"))
+    return grid
+
+
+def welcome(language: Language) -> RenderableType:
+    """What to say where there is no workspace."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold", style="dim")
+    for command, what in ways_to_begin(language):
+        grid.add_row(Text(command, style=ACCENT), what)
+    return Padding(Group(Text(say("welcome", language), "bold"), Text(""), grid), (1, 0, 1, 1))
+
+
+def table(rows: Sequence[Row], language: Language, *, in_workspace: bool) -> RenderableType:
+    """The exercises in a table; with the state of each where there is a workspace."""
+    if not rows:
+        return Text(say("none", language), style="dim")
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    if in_workspace:
+        shown.add_column("", width=1)
+    shown.add_column(say("exercise", language), overflow="fold", style="bold")
+    shown.add_column(say("section", language), no_wrap=True)
+    shown.add_column(say("title", language), overflow="fold")
+    if in_workspace:
+        shown.add_column(say("state", language), overflow="fold", style="dim")
+    for row in rows:
+        exercise, name = row.exercise, row.state.name
+        cells: list[RenderableType] = [
+            Text(exercise.id, style="dim" if in_workspace and name == "untouched" else ""),
+            exercise.section,
+            exercise.title.in_(language),
+        ]
+        if in_workspace:
+            mark = Text(MARK[name], style=f"bold {STYLE[name]}")
+            cells = [mark, *cells, ", ".join(remarks(row, language))]
+        shown.add_row(*cells)
+    return shown
+
+
+def _home(root: Path) -> str:
+    """A folder as its owner writes it: `~/my-llm`."""
+    try:
+        return f"~/{root.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(root)
+
+
+# ---- hints and solutions
+
+
+def hints(
+    exercise: Exercise, rungs: tuple[Rung, ...], language: Language, *, solved: bool
+) -> RenderableType:
+    """Some rungs, lowest first, and what comes after them."""
+    parts: list[RenderableType] = []
+    for rung in rungs:
+        head = Text()
+        head.append(exercise.id, style="bold")
+        head.append(f"  {'●' * rung.number}{'○' * (rung.of - rung.number)}  ", style=ACCENT)
+        head.append(say("hint", language, n=rung.number, of=rung.of), style="dim")
+        parts += [head]
+        if rung.fits:
+            parts.append(Text(say("fits", language), style="yellow"))
+        parts += [Text(""), Padding(Text(rung.hint.in_(language), overflow="fold"), (0, 2, 0, 2))]
+        parts += [Text("")]
+    said, command = after_hints(exercise, rungs, language, solved=solved)
+    after = Text(f"{said} ", style="dim")
+    after.append(command, style=f"not dim {ACCENT}")
+    return Padding(Group(*parts, after), (1, 0, 1, 1))
+
+
+def solution(
+    exercise: Exercise, mine: str, worked: str, language: Language, width: int
+) -> RenderableType:
+    """The two side by side, or one below the other where the terminal is narrow."""
+    compared = parts(exercise, mine, worked)
+    shown: list[RenderableType] = []
+    if compared is None:
+        shown += [Text(say("unreadable", language), style="yellow"), Text("")]
+        compared = parts(exercise, "", worked) or ()
+    alone = all(not part.mine for part in compared)
+    for part in compared:
+        if part.mine and part.mine == part.solution:
+            shown.append(Text(part.name, style="bold"))
+            shown.append(Text(say("same", language), style="dim"))
+        elif alone:
+            shown += [_code(part.solution)]
+        elif width >= SIDE_BY_SIDE:
+            shown.append(_side_by_side(part, language))
+        else:
+            shown.append(_below(part, language))
+        shown.append(Text(""))
+    why = Text()
+    why.append(f"{say('why', language)}  ", style="bold")
+    why.append(exercise.why.in_(language))
+    return Padding(Group(_title(exercise, language), Text(""), *shown, why), (1, 1, 1, 1))
+
+
+def _title(exercise: Exercise, language: Language) -> Text:
+    title = Text(exercise.id, style="bold")
+    title.append(f" · {exercise.title.in_(language)} · {exercise.section}", style="dim not bold")
+    return title
+
+
+def _code(lines: tuple[str, ...]) -> RenderableType:
+    return Group(*_highlighted(lines))
+
+
+def _highlighted(lines: tuple[str, ...]) -> list[Text]:
+    """Python, highlighted as a whole and handed back line by line."""
+    text = clean("\n".join(lines))
+    syntax = Syntax(text, "python", theme=THEME, background_color="default")
+    shown = syntax.highlight(text)
+    shown.rstrip()
+    return list(shown.split("\n", allow_blank=True))[: len(lines)]
+
+
+def _side_by_side(part: Part, language: Language) -> RenderableType:
+    grid = Table.grid(padding=(0, 1), expand=True)
+    for _ in range(2):
+        grid.add_column(width=1)
+        grid.add_column(ratio=1, overflow="fold")
+    grid.add_row(
+        "",
+        Text(f"{part.name} · {say('yours', language)}", style="bold"),
+        "",
+        Text(f"{part.name} · {say('solution', language)}", style="bold"),
+    )
+    mine, worked = _highlighted(part.mine), _highlighted(part.solution)
+    for left, right, same in aligned(part):
+        grid.add_row(
+            *_cell(mine, left, same, "red"),
+            *_cell(worked, right, same, "green"),
+        )
+    return grid
+
+
+def _cell(lines: list[Text], number: int | None, same: bool, style: str) -> tuple[Text, Text]:
+    if number is None:
+        return Text(""), Text("")
+    return Text("" if same else "▎", style=style), lines[number]
+
+
+def _below(part: Part, language: Language) -> RenderableType:
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(width=1)
+    grid.add_column(ratio=1, overflow="fold")
+    mine, worked = _highlighted(part.mine), _highlighted(part.solution)
+    alike = {(left, right): same for left, right, same in aligned(part)}
+    same_mine = {left for (left, _), same in alike.items() if same}
+    same_worked = {right for (_, right), same in alike.items() if same}
+    for key, lines, same, style in (
+        ("yours", mine, same_mine, "red"),
+        ("solution", worked, same_worked, "green"),
+    ):
+        if not lines:
+            continue
+        grid.add_row("", Text(f"{part.name} · {say(key, language)}", style="bold"))
+        for number in range(len(lines)):
+            grid.add_row(*_cell(lines, number, number in same, style))
+        grid.add_row("", "")
+    return grid
