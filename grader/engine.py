@@ -13,13 +13,15 @@ from importlib import metadata
 from happyllm import __version__
 
 from . import catalogue
-from .catalogue import Exercise, Text
+from .achievement import Achievement, Progressed
+from .catalogue import Exercise, Language, Milestone, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
 from .sandbox import wire
 from .sandbox.jail import STRENGTHS, Isolation, Limits
 from .sandbox.nursery import Nursery, NurseryError
 
 OnGraded = Callable[[Graded], None]
+OnProgressed = Callable[[Progressed], None]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,57 @@ def grade(
         exercises=tuple(results),
         next=next((graded.id for graded in results if graded.outcome != "passed"), None),
     )
+
+
+def attempt(
+    milestone: Milestone,
+    sources: Mapping[str, str],
+    language: Language = "en",
+    policy: Policy = Policy(),
+    *,
+    on_progressed: OnProgressed | None = None,
+) -> Achievement:
+    """Play a chapter's milestone on one submission's own files, and nothing else.
+
+    Args:
+        milestone: which.
+        sources: the submission's files, text by path.
+        language: of the text that the model learns.
+        policy: how; `own` goes without saying, and `debug` is not heeded.
+        on_progressed: called now and then while the model learns.
+
+    Raises:
+        EngineFault: the grader cannot be started, or has ended.
+        ScratchError: there is no room for the scratch folder of the code's own files.
+    """
+    order = {
+        "suites": str(catalogue.SUITES),
+        "milestone": milestone.chapter,
+        "language": language,
+        "files": dict(sources),
+        "seed": secrets.randbits(31) if policy.seed is None else policy.seed,
+        "timeout_s": policy.timeout_s,
+        "limits": asdict(policy.limits),
+        "output_bytes": policy.output_bytes,
+    }
+    try:
+        with Nursery() as nursery, nursery.fork_judge("grader.judge.desk:main") as judge:
+            with contextlib.suppress(ConnectionError):
+                judge.sendall(wire.frame(wire.encode(order)))
+            while True:
+                body = wire.receive(judge)
+                reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+                if "progressed" in reply:
+                    if on_progressed is not None:
+                        on_progressed(build(Progressed, reply["progressed"]))
+                elif "achieved" in reply:
+                    done: Achievement = build(Achievement, reply["achieved"])
+                    return done
+                else:
+                    why = f"{reply.get('fault', '')}\n{nursery.last_words()}".strip()
+                    raise EngineFault(why)
+    except NurseryError as error:
+        raise EngineFault(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
+from grader.achievement import Achievement
 from grader.catalogue import Exercise, Language
 from grader.render.words import clean
 from grader.standing import Row, Rung, Standing
@@ -83,4 +84,27 @@ def solution(exercise: Exercise, mine: str, worked: str, language: Language) -> 
         diff = difflib.unified_diff(part.mine, part.solution, *ours, n=99, lineterm="")
         lines += ["", part.name, *(clean(line) for line in diff if not line.startswith("@@"))]
     lines += ["", f"{say('why', language)}: {exercise.why.in_(language)}"]
+    return "\n".join(lines) + "\n"
+
+
+def milestone(achievement: Achievement, title: str, language: Language) -> str:
+    """What a milestone showed, as plain lines."""
+    lines = [title]
+    losses = achievement.losses
+    for step in sorted({*range(0, len(losses), 20), len(losses) - 1} - {-1}):
+        lines.append(f"{say('steps', language)} {step}: {say('loss', language)} {losses[step]:.3f}")
+    if achievement.expected:
+        lines.append(f"{say('given', language)}: {achievement.given}")
+        lines.append(f"{say('written', language)}: {clean(achievement.written)}")
+    for claim in achievement.claims:
+        mark = "ok" if claim.holds else "FAIL"
+        lines.append(f"{mark} {claim.text.in_(language)} ({clean(claim.found)})")
+    if achievement.failure is not None:
+        lines.append(clean(achievement.failure.message.in_(language)))
+        lines += [clean(f"{f.file}:{f.line}: {f.text}") for f in achievement.failure.frames]
+    if achievement.reached:
+        lines.append(say("reached", language, parameters=f"{achievement.parameters:,}"))
+    else:
+        lines.append(say("missed", language))
+    lines.append(f"{say('seed', language, seed=achievement.seed)}, {achievement.isolation}")
     return "\n".join(lines) + "\n"

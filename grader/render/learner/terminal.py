@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from grader.achievement import Achievement
 from grader.catalogue import Exercise, Language
 from grader.render.words import clean
 from grader.standing import ChapterStanding, Row, Rung, Standing, StateName, Step
 from happyllm import __version__
 
+from . import plot
 from .compare import Part, aligned, parts
 from .words import after_hints, remarks, said, say, subject, ways_to_begin
 
@@ -271,3 +274,78 @@ def _below(part: Part, language: Language) -> RenderableType:
             grid.add_row(*_cell(lines, number, number in same, style))
         grid.add_row("", "")
     return grid
+
+
+# ---- a milestone
+
+
+def milestone(
+    achievement: Achievement, title: str, language: Language, width: int
+) -> RenderableType:
+    """The loss as it fell, what the model wrote, and what of it holds."""
+    parts: list[RenderableType] = [Text(title, style="bold"), Text("")]
+    if achievement.losses:
+        parts += [_curve(achievement, language, min(width - 14, 64)), Text("")]
+    if achievement.expected:
+        parts += [_continued(achievement, language), Text("")]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_column(no_wrap=True, style="dim", justify="right")
+    for claim in achievement.claims:
+        mark = Text("✔", style="bold green") if claim.holds else Text("✘", style="bold red")
+        grid.add_row(mark, Text(claim.text.in_(language)), clean(claim.found))
+    if achievement.claims:
+        parts += [grid, Text("")]
+    if achievement.failure is not None:
+        parts.append(Text(clean(achievement.failure.message.in_(language)), style="red"))
+        for frame in achievement.failure.frames:
+            place = Text(clean(f"{frame.file}:{frame.line}"), style=ACCENT)
+            place.append(clean(f"  {frame.text}"), style="default")
+            parts.append(Padding(place, (0, 0, 0, 2)))
+        parts.append(Text(""))
+    if achievement.reached:
+        said = say("reached", language, parameters=f"{achievement.parameters:,}")
+        parts.append(Text(said, style="bold green"))
+    else:
+        parts.append(Text(say("missed", language), style="bold red"))
+    how = f"{achievement.duration_s:.1f} s · {achievement.isolation}"
+    parts.append(Text(f"{say('seed', language, seed=achievement.seed)} · {how}", style="dim"))
+    return Padding(Group(*parts), (1, 0, 1, 1))
+
+
+def _curve(achievement: Achievement, language: Language, width: int) -> RenderableType:
+    losses = achievement.losses
+    lines = plot.curve(losses, max(8, width), 7)
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(justify="right", style="dim", no_wrap=True)
+    grid.add_column(no_wrap=True)
+    for row, line in enumerate(lines):
+        label = f"{max(finite, default=0):.1f}" if row == 0 else ""
+        if row == len(lines) - 1:
+            label = "0.0"
+        grid.add_row(label, Text.assemble(("│", "dim"), (line, ACCENT)))
+    axis = Text("└" + "─" * len(lines[0]), style="dim")
+    grid.add_row("", axis)
+    last = f"{say('loss', language)} {losses[0]:.2f} → {losses[-1]:.3f}"
+    grid.add_row("", Text(f"{last} · {len(losses)} {say('steps', language)}", style="dim"))
+    return grid
+
+
+def _continued(achievement: Achievement, language: Language) -> RenderableType:
+    """The paragraph: what was given, what the model wrote, and where it went wrong."""
+    right = 0
+    for a, b in zip(achievement.written, achievement.expected, strict=False):
+        if a != b:
+            break
+        right += 1
+    text = Text(overflow="fold")
+    text.append(achievement.given, style="dim")
+    text.append(clean(achievement.written[:right]), style="green")
+    text.append(clean(achievement.written[right:]), style="red")
+    legend = Text()
+    legend.append(say("given", language), style="dim")
+    legend.append(" · ", style="dim")
+    legend.append(say("written", language), style="green")
+    return Group(Padding(text, (0, 2, 0, 2)), Padding(legend, (0, 0, 0, 2)))

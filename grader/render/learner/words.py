@@ -129,6 +129,7 @@ SAID = {
         "Milestone reached: all of it is your own code, {parameters} parameters.",
         "到达里程碑：全部是你自己的代码，{parameters} 个参数。",
     ),
+    "seed": Text("seed {seed}", "种子 {seed}"),
     "missed": Text("Not reached.", "没有到达。"),
 }
 
