@@ -49,7 +49,7 @@ def table(rows: Sequence[Row], language: Language, *, in_workspace: bool) -> str
         exercise = row.exercise
         cells = [exercise.id, exercise.section, str(exercise.points), exercise.title.in_(language)]
         if in_workspace:
-            cells += [row.state.name, ", ".join(remarks(row, language))]
+            cells += [row.state.name, say("and", language).join(remarks(row, language))]
         lines.append("\t".join(cells).rstrip())
     return "".join(f"{line}\n" for line in lines)
 

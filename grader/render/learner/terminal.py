@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from grader.achievement import Achievement
 from grader.catalogue import Exercise, Language
+from grader.render.prose import Prose
 from grader.render.words import clean
 from grader.standing import ChapterStanding, Row, Rung, Standing, StateName, Step
 from happyllm import __version__
@@ -43,6 +44,7 @@ STYLE: dict[StateName, str] = {
 }
 ACCENT = "cyan"  # of what can be typed
 LONGEST_BAR = 24
+NARROW = 60  # columns below which only what is needed most is shown
 SIDE_BY_SIDE = 110  # columns from which on two pieces of code stand beside one another
 THEME = "ansi_dark"
 
@@ -50,23 +52,30 @@ THEME = "ansi_dark"
 # ---- where you are
 
 
-def overview(standing: Standing, language: Language) -> RenderableType:
+class overview:
     """Where the learner is, chapter by chapter, and the one next step."""
-    return Padding(Group(*_overview(standing, language)), (1, 0, 1, 1))
+
+    def __init__(self, standing: Standing, language: Language):
+        self.standing, self.language = standing, language
+
+    def __rich_console__(self, to: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        wide = options.max_width >= NARROW
+        yield Padding(Group(*_overview(self.standing, self.language, wide)), (1, 0, 1, 1))
 
 
-def _overview(standing: Standing, language: Language) -> Iterator[RenderableType]:
-    head = Text(_home(standing.root), style="bold", no_wrap=True, overflow="ellipsis")
-    yield head
+def _overview(standing: Standing, language: Language, wide: bool) -> Iterator[RenderableType]:
+    yield Text(_home(standing.root), style="bold", no_wrap=True, overflow="ellipsis")
     yield Text("")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    if wide:
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for chapter in standing.chapters:
         count = say("of", language, n=chapter.solved, of=len(chapter.rows))
-        grid.add_row(chapter.chapter.id, bar(chapter), count, chapter.chapter.title.in_(language))
+        titles = [chapter.chapter.title.in_(language)] if wide else []
+        grid.add_row(chapter.chapter.id, bar(chapter), count, *titles)
     yield grid
     helped = sum(row.state.name == "solved_with_help" for row in standing)
     points = say(
@@ -107,7 +116,7 @@ def next_step(step: Step, language: Language) -> RenderableType:
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
     grid.add_row(say("next", language), Text(subject(step, language), style="bold"))
-    grid.add_row("", Text(said(step, language)))
+    grid.add_row("", Prose(said(step, language)))
     grid.add_row("", Text(step.command, style=ACCENT))
     if step.why == "mend" and step.row is not None:
         hint = f"happyllm-grade hint {step.row.exercise.id}"
@@ -125,30 +134,44 @@ def welcome(language: Language) -> RenderableType:
     return Padding(Group(Text(say("welcome", language), "bold"), Text(""), grid), (1, 0, 1, 1))
 
 
-def table(rows: Sequence[Row], language: Language, *, in_workspace: bool) -> RenderableType:
-    """The exercises in a table; with the state of each where there is a workspace."""
-    if not rows:
-        return Text(say("none", language), style="dim")
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    if in_workspace:
-        shown.add_column("", width=1)
-    shown.add_column(say("exercise", language), overflow="fold", style="bold")
-    shown.add_column(say("section", language), no_wrap=True)
-    shown.add_column(say("title", language), overflow="fold")
-    if in_workspace:
-        shown.add_column(say("state", language), overflow="fold", style="dim")
-    for row in rows:
+class table:
+    """The exercises in a table; with the state of each where there is a workspace.
+
+    Where the terminal is narrow, names and states are all that is shown.
+    """
+
+    def __init__(self, rows: Sequence[Row], language: Language, *, in_workspace: bool):
+        self.rows, self.language, self.in_workspace = rows, language, in_workspace
+
+    def __rich_console__(self, to: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if not self.rows:
+            yield Text(say("none", self.language), style="dim")
+            return
+        wide, language = options.max_width >= NARROW, self.language
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        if self.in_workspace:
+            shown.add_column("", width=1)
+        shown.add_column(say("exercise", language), no_wrap=True)
+        if wide:
+            shown.add_column(say("section", language), no_wrap=True, style="dim")
+            shown.add_column(say("title", language), overflow="fold")
+        if self.in_workspace:
+            shown.add_column("", overflow="fold", style="dim")
+        for row in self.rows:
+            shown.add_row(*self.cells(row, wide=wide))
+        yield shown
+
+    def cells(self, row: Row, *, wide: bool) -> Iterator[RenderableType]:
         exercise, name = row.exercise, row.state.name
-        cells: list[RenderableType] = [
-            Text(exercise.id, style="dim" if in_workspace and name == "untouched" else ""),
-            exercise.section,
-            exercise.title.in_(language),
-        ]
-        if in_workspace:
-            mark = Text(MARK[name], style=f"bold {STYLE[name]}")
-            cells = [mark, *cells, ", ".join(remarks(row, language))]
-        shown.add_row(*cells)
-    return shown
+        quiet = "dim" if self.in_workspace and name == "untouched" else ""
+        if self.in_workspace:
+            yield Text(MARK[name], style=f"bold {STYLE[name]}")
+        yield Text(exercise.id, style=quiet)
+        if wide:
+            yield exercise.section
+            yield Text(exercise.title.in_(self.language), style=quiet)
+        if self.in_workspace:
+            yield say("and", self.language).join(remarks(row, self.language))
 
 
 def _home(root: Path) -> str:
@@ -175,7 +198,7 @@ def hints(
         parts += [head]
         if rung.fits:
             parts.append(Text(say("fits", language), style="yellow"))
-        parts += [Text(""), Padding(Text(rung.hint.in_(language), overflow="fold"), (0, 2, 0, 2))]
+        parts += [Text(""), Padding(Prose(rung.hint.in_(language)), (0, 2, 0, 2))]
         parts += [Text("")]
     said, command = after_hints(exercise, rungs, language, solved=solved)
     after = Text(f"{said} ", style="dim")
@@ -204,10 +227,11 @@ def solution(
         else:
             shown.append(_below(part, language))
         shown.append(Text(""))
-    why = Text()
-    why.append(f"{say('why', language)}  ", style="bold")
-    why.append(exercise.why.in_(language))
-    return Padding(Group(_title(exercise, language), Text(""), *shown, why), (1, 1, 1, 1))
+    shown += [
+        Text(say("why", language), style="bold"),
+        Padding(Prose(exercise.why.in_(language)), (0, 0, 0, 2)),
+    ]
+    return Padding(Group(_title(exercise, language), Text(""), *shown), (1, 1, 1, 1))
 
 
 def _title(exercise: Exercise, language: Language) -> Text:
@@ -294,7 +318,7 @@ def milestone(
     grid.add_column(no_wrap=True, style="dim", justify="right")
     for claim in achievement.claims:
         mark = Text("✔", style="bold green") if claim.holds else Text("✘", style="bold red")
-        grid.add_row(mark, Text(claim.text.in_(language)), clean(claim.found))
+        grid.add_row(mark, Prose(claim.text.in_(language)), clean(claim.found))
     if achievement.claims:
         parts += [grid, Text("")]
     if achievement.failure is not None:

@@ -54,16 +54,13 @@ SAID = {
     "exercise": Text("exercise", "练习"),
     "section": Text("section", "章节"),
     "title": Text("title", "标题"),
-    "state": Text("state", "状态"),
-    "untouched": Text("", ""),
-    "failing": Text("not yet", "未通过"),
-    "solved": Text("solved", "通过"),
     "begun": Text("begun", "已动笔"),
     "changed": Text("changed since", "之后改过"),
     "hint_used": Text("1 hint", "提示 1 条"),
     "hints_used": Text("{n} hints", "提示 {n} 条"),
     "gave_up": Text("solution read", "看过解答"),
     "waits": Text("waits on {names}", "等待 {names}"),
+    "and": Text(", ", "，"),
     "waiting": Text(
         "{id} is right in isolation, waiting on {names}.",
         "{id} 单独来看是对的，还在等 {names}。",
@@ -71,8 +68,8 @@ SAID = {
     "none": Text("Nothing here.", "这里没有。"),
     # hints
     "hint": Text("hint {n} of {of}", "提示 {n}/{of}"),
-    "fits": Text("it fits what your last grading found", "针对你上次评测出现的问题"),
-    "plainer": Text("plainer still", "再具体一些"),
+    "fits": Text("It fits what your last grading found.", "针对你上次评测出现的问题。"),
+    "plainer": Text("Plainer still", "再具体一些"),
     "last_hint": Text(
         "That was the last one. The solution, if you give up:", "提示到此为止。若想放弃并看解答："
     ),
@@ -163,13 +160,13 @@ def subject(step: Step, language: Language) -> str:
 def remarks(row: Row, language: Language) -> Iterator[str]:
     """What there is to say of an exercise's state, beside its mark."""
     state = row.state
-    if state.name != "untouched":
-        yield say("solved" if state.solved else "failing", language)
     if state.changed:
         yield say("begun" if state.name == "untouched" else "changed", language)
     yield from _help(state, language)
     if row.waits_on:
-        yield say("waits", language, names=", ".join(row.waits_on))
+        home = f"{row.exercise.chapter}/"
+        names = (name.removeprefix(home) for name in row.waits_on)
+        yield say("waits", language, names=say("and", language).join(names))
 
 
 def _help(state: State, language: Language) -> Iterator[str]:
@@ -192,7 +189,8 @@ def ways_to_begin(language: Language) -> tuple[tuple[str, str], ...]:
 def waiting(waits: Mapping[str, Iterable[str]], language: Language) -> list[str]:
     """A line for each exercise that passed before what it builds on."""
     return [
-        say("waiting", language, id=one, names=", ".join(names)) for one, names in waits.items()
+        say("waiting", language, id=one, names=say("and", language).join(names))
+        for one, names in waits.items()
     ]
 
 
