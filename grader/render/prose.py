@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions
 from rich.measure import Measurement
 from rich.text import Text
@@ -28,7 +28,7 @@ class Prose:
 
     def __rich_console__(self, to: Console, options: ConsoleOptions) -> Iterator[Text]:
         for line in broken(self.text, options.max_width):
-            yield Text(line, style=self.style, no_wrap=True, overflow="fold")
+            yield Text(line, style=self.style, no_wrap=True)
 
     def __rich_measure__(self, to: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(
@@ -37,11 +37,15 @@ class Prose:
 
 
 def broken(text: str, width: int) -> list[str]:
-    """The lines of a paragraph, none wider than `width` cells unless a single word is."""
+    """The lines of a paragraph, none wider than `width` cells."""
     lines, line = [], ""
     for unit in _UNIT.findall(text):
         if line and cell_len(line + unit.rstrip()) > width:
             lines.append(line.rstrip())
             line = ""
         line += unit
+        while cell_len(line.rstrip()) > width:  # a word that is longer than a line
+            cut = set_cell_size(line, max(2, width)).rstrip()
+            lines.append(cut)
+            line = line[len(cut) :]
     return [*lines, line.rstrip()] if line.strip() else lines

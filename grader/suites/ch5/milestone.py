@@ -107,7 +107,8 @@ def prepare(m, config, model_file, sizes):
                 mean.mul_(keep).add_(weight.grad, alpha=1 - keep)
                 square.mul_(keep_square).addcmul_(weight.grad, weight.grad, value=1 - keep_square)
                 size = (square / (1 - keep_square ** done[0])).sqrt() + 1e-8
-                weight.sub_(rate * mean / (1 - keep ** done[0]) / size)
+                warm = min(1.0, done[0] / 10)  # the first steps know too little to be large
+                weight.sub_(rate * warm * mean / (1 - keep ** done[0]) / size)
                 weight.grad = None
 
     return model, adam, sum(weight.numel() for weight in weights)
