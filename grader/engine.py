@@ -112,6 +112,7 @@ def attempt(
     language: Language = "en",
     policy: Policy = Policy(),
     *,
+    nursery: Nursery | None = None,
     on_progressed: OnProgressed | None = None,
 ) -> Achievement:
     """Play a chapter's milestone on one submission's own files, and nothing else.
@@ -121,6 +122,7 @@ def attempt(
         sources: the submission's files, text by path.
         language: of the text that the model learns.
         policy: how; `own` goes without saying, and `debug` is not heeded.
+        nursery: a fork server that is warm already; one is started, and ended, when none is given.
         on_progressed: called now and then while the model learns.
 
     Raises:
@@ -137,22 +139,12 @@ def attempt(
         "limits": asdict(policy.limits),
         "output_bytes": policy.output_bytes,
     }
+    tell = on_progressed or (lambda _: None)
     try:
-        with Nursery() as nursery, nursery.fork_judge("grader.judge.desk:main") as judge:
-            with contextlib.suppress(ConnectionError):
-                judge.sendall(wire.frame(wire.encode(order)))
-            while True:
-                body = wire.receive(judge)
-                reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
-                if "progressed" in reply:
-                    if on_progressed is not None:
-                        on_progressed(build(Progressed, reply["progressed"]))
-                elif "achieved" in reply:
-                    done: Achievement = build(Achievement, reply["achieved"])
-                    return done
-                else:
-                    why = f"{reply.get('fault', '')}\n{nursery.last_words()}".strip()
-                    raise EngineFault(why)
+        if nursery is not None:
+            return _attempt_by(nursery, order, tell)
+        with Nursery() as own:
+            return _attempt_by(own, order, tell)
     except NurseryError as error:
         raise EngineFault(str(error)) from error
 
@@ -216,6 +208,23 @@ def _grade_by(
         tell(graded)
         results.append(graded)
     return results
+
+
+def _attempt_by(nursery: Nursery, order: dict[str, object], tell: OnProgressed) -> Achievement:
+    """Hand the order to a judge, and pass on what it tells until it says how it ended."""
+    with nursery.fork_judge("grader.judge.desk:main") as judge:
+        with contextlib.suppress(ConnectionError):  # then there is no answer either
+            judge.sendall(wire.frame(wire.encode(order)))
+        while True:
+            body = wire.receive(judge)
+            reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+            if "progressed" in reply:
+                tell(build(Progressed, reply["progressed"]))
+            elif "achieved" in reply:
+                achieved: Achievement = build(Achievement, reply["achieved"])
+                return achieved
+            else:
+                raise EngineFault(f"{reply.get('fault', '')}\n{nursery.last_words()}".strip())
 
 
 def _lost(exercise: Exercise, why: str) -> Graded:
