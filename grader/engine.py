@@ -13,13 +13,15 @@ from importlib import metadata
 from happyllm import __version__
 
 from . import catalogue
-from .catalogue import Exercise, Text
+from .achievement import Achievement, Progressed
+from .catalogue import Exercise, Language, Milestone, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
 from .sandbox import wire
 from .sandbox.jail import STRENGTHS, Isolation, Limits
 from .sandbox.nursery import Nursery, NurseryError
 
 OnGraded = Callable[[Graded], None]
+OnProgressed = Callable[[Progressed], None]
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,49 @@ def grade(
     )
 
 
+def attempt(
+    milestone: Milestone,
+    sources: Mapping[str, str],
+    language: Language = "en",
+    policy: Policy = Policy(),
+    *,
+    nursery: Nursery | None = None,
+    on_progressed: OnProgressed | None = None,
+) -> Achievement:
+    """Play a chapter's milestone on one submission's own files, and nothing else.
+
+    Args:
+        milestone: which.
+        sources: the submission's files, text by path.
+        language: of the text that the model learns.
+        policy: how; `own` goes without saying, and `debug` is not heeded.
+        nursery: a fork server that is warm already; one is started, and ended, when none is given.
+        on_progressed: called now and then while the model learns.
+
+    Raises:
+        EngineFault: the grader cannot be started, or has ended.
+        ScratchError: there is no room for the scratch folder of the code's own files.
+    """
+    order = {
+        "suites": str(catalogue.SUITES),
+        "milestone": milestone.chapter,
+        "language": language,
+        "files": dict(sources),
+        "seed": secrets.randbits(31) if policy.seed is None else policy.seed,
+        "timeout_s": policy.timeout_s,
+        "limits": asdict(policy.limits),
+        "output_bytes": policy.output_bytes,
+    }
+    tell = on_progressed or (lambda _: None)
+    try:
+        if nursery is not None:
+            return _attempt_by(nursery, order, tell)
+        with Nursery() as own:
+            return _attempt_by(own, order, tell)
+    except NurseryError as error:
+        raise EngineFault(str(error)) from error
+
+
 @dataclass(frozen=True)
 class Offer:
     """One isolation, and why this machine does not give it; nothing if it does."""
@@ -163,6 +208,23 @@ def _grade_by(
         tell(graded)
         results.append(graded)
     return results
+
+
+def _attempt_by(nursery: Nursery, order: dict[str, object], tell: OnProgressed) -> Achievement:
+    """Hand the order to a judge, and pass on what it tells until it says how it ended."""
+    with nursery.fork_judge("grader.judge.desk:main") as judge:
+        with contextlib.suppress(ConnectionError):  # then there is no answer either
+            judge.sendall(wire.frame(wire.encode(order)))
+        while True:
+            body = wire.receive(judge)
+            reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+            if "progressed" in reply:
+                tell(build(Progressed, reply["progressed"]))
+            elif "achieved" in reply:
+                achieved: Achievement = build(Achievement, reply["achieved"])
+                return achieved
+            else:
+                raise EngineFault(f"{reply.get('fault', '')}\n{nursery.last_words()}".strip())
 
 
 def _lost(exercise: Exercise, why: str) -> Graded:

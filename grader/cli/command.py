@@ -7,31 +7,47 @@ import os
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from grader.catalogue import Language
 
 
 class Grade(click.Group):
-    """A group whose default command is `grade`: `happyllm-grade ch5` needs no verb."""
+    """A group whose default command is `grade`, and `status` where nothing is to be graded."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.list_commands(ctx) and args[0] not in _GROUP_OPTIONS):
+        if _asks_where(args):
+            if not ctx.resilient_parsing:  # a shell that completes the first word
+                args = ["status", *args]
+        elif args[0] not in self.list_commands(ctx) and args[0] not in _GROUP_OPTIONS:
             args = ["grade", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from .options import targets
+
+        return [*super().shell_complete(ctx, incomplete), *targets(incomplete)]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "[TARGET]… [OPTIONS]")
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, doctor, grading, site, workspaces
+        from . import authoring, doctor, grading, learning, milestones, site, workspaces
 
         commands = {
+            "status": learning.status,
             "grade": grading.grade,
-            "demo": grading.demo,
+            "hint": learning.hint,
+            "solution": learning.solution,
+            "milestone": milestones.milestone,
             "list": workspaces.list_,
             "init": workspaces.init,
             "docs": site.docs,
+            "reset": learning.reset,
+            "update": learning.update,
+            "demo": grading.demo,
+            "completion": learning.completion,
             "doctor": doctor.doctor,
             "build": authoring.build,
             "check": authoring.check,
@@ -40,10 +56,26 @@ class Grade(click.Group):
         return commands.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["grade", "demo", "list", "init", "docs", "doctor", "build", "check", "new"]
+        return [
+            *("status", "grade", "hint", "solution", "milestone", "list", "init", "reset"),
+            *("update", "docs", "demo", "completion", "doctor", "build", "check", "new"),
+        ]
 
 
 _GROUP_OPTIONS = ("--help", "-h", "--version")
+
+
+def _asks_where(args: list[str]) -> bool:
+    """Whether there is nothing but what `status` takes."""
+    left = iter(args)
+    for word in left:
+        name = word.partition("=")[0]
+        if name in ("--lang", "--workspace"):
+            if name == word:
+                next(left, None)
+        elif word != "--plain":
+            return False
+    return True
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -62,12 +94,14 @@ def command() -> None:
     """Grade the exercises of Happy-LLM, and say which mistake it is.
 
     TARGET is a chapter (ch5), an exercise (ch5/repeat_kv), a section (5.1.3.1) or a file
-    (ch5/repeat_kv.py). Without one, everything in the workspace is graded.
+    (ch5/repeat_kv.py); `all` is everything in the workspace.
 
     \b
     happyllm-grade demo             see what it does
     happyllm-grade init my-llm      make a workspace, then: cd my-llm
+    happyllm-grade                  where you are, and what is next
     happyllm-grade ch5/repeat_kv    grade one exercise
+    happyllm-grade hint             when you are stuck
 
     Exit status: 0 all passed, 1 something did not, 2 a wrong command line or file, 3 a fault of
     the grader itself, 130 stopped by Ctrl-C.

@@ -8,20 +8,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from grader import catalogue
-from grader.catalogue import Exercise, Language
-from grader.learning import workspace
+from grader.catalogue import Catalogue, Exercise, Language
+from grader.learning import where, workspace
+from grader.learning.progress import Progress
+from grader.render.learner.words import waiting
 from grader.sandbox.isolation import STRENGTHS, Isolation
 
 from .command import language_option
+from .options import Target, console, folder_option, note, plain_option
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from grader import engine
     from grader.report import Graded, Report
 
@@ -36,10 +37,8 @@ def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float
 
 
 @click.command()
-@click.argument("targets", nargs=-1, metavar="[TARGET]…")
-@click.option(
-    "--workspace", "folder", type=click.Path(path_type=Path), help="Where your files lie."
-)
+@click.argument("targets", nargs=-1, metavar="[TARGET]…", type=Target())
+@folder_option
 @click.option(
     "--format",
     "form",
@@ -67,6 +66,7 @@ def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float
 )
 @click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
 @click.option("--debug", is_flag=True, help="Run the code in this process: breakpoint() works.")
+@plain_option
 @language_option
 @click.pass_context
 def grade(
@@ -80,9 +80,13 @@ def grade(
     isolation: Isolation | None,
     own: bool,
     debug: bool,
+    plain: bool,
     lang: Language,
 ) -> None:
-    """Grade exercises. This is what `happyllm-grade TARGET` does."""
+    """Grade exercises. This is what `happyllm-grade TARGET` does.
+
+    Without a TARGET, or with `all`, everything in the workspace is graded.
+    """
     from grader import engine
 
     known = catalogue.load()
@@ -92,7 +96,32 @@ def grade(
     limits = engine.Limits(isolation=isolation)
     policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug, limits=limits)
     sources = place.sources(exercises)
-    ctx.exit(_run(exercises, sources, policy, form, output, lang).exit_code)
+    form = form or ("plain" if plain else None)
+    report = _run(exercises, sources, policy, form, output, lang)
+    progress = Progress.of(place)
+    progress.record_graded(
+        # What fails on the learner's own files may be the fault of another of them.
+        [graded for graded in report.exercises if not own or graded.outcome == "passed"],
+        sources,
+    )
+    if form != "json" and output is None:
+        _tell_what_waits(report, progress, known, lang)
+    note(progress.note, lang)
+    ctx.exit(report.exit_code)
+
+
+def _tell_what_waits(report: Report, progress: Progress, known: Catalogue, lang: Language) -> None:
+    """What passed on the solutions of exercises that the learner has yet to solve."""
+    if not progress.kept:
+        return
+    states = {exercise.id: progress.state(exercise) for exercise in known}
+    passed = [graded.id for graded in report.exercises if graded.outcome == "passed"]
+    waits = {one: where.waits_on(known[one], states, known) for one in passed}
+    waits = {one: names for one, names in waits.items() if names}
+    if len(waits) > 3:  # the overview says it of all
+        return
+    for line in waiting(waits, lang):
+        click.echo(line)
 
 
 @click.command()
@@ -163,31 +192,25 @@ def _show_live(
     from grader import engine
     from grader.render import terminal
 
-    console = _console()
+    screen = console()
     width = max((len(exercise.id) for exercise in exercises), default=0)
     left = [exercise.id for exercise in exercises]
     if policy.debug:  # a spinner would be in the debugger's way
         report = engine.grade(exercises, sources, policy)
-        console.print(terminal.render(report, lang))
+        screen.print(terminal.render(report, lang))
         return report
-    with console.status(left[0] if left else "", spinner="dots") as status:
+    with screen.status(left[0] if left else "", spinner="dots") as status:
 
         def show(graded: Graded) -> None:
-            console.print(terminal.line(graded, lang, width))
+            screen.print(terminal.line(graded, lang, width))
             left.remove(graded.id)
             if left:
                 status.update(left[0])
 
         report = engine.grade(exercises, sources, policy, on_graded=show)
     for part in terminal.after(report, lang, lead_on=lead_on):
-        console.print(part)
+        screen.print(part)
     return report
-
-
-def _console(**more: Any) -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, **more)
 
 
 def _as_text(report: Report, form: str, lang: Language, lead_on: bool) -> str:
@@ -204,7 +227,7 @@ def _as_text(report: Report, form: str, lang: Language, lead_on: bool) -> str:
     from grader.render import terminal
 
     text = StringIO()
-    _console(file=text, width=100).print(terminal.render(report, lang))
+    console(file=text, width=100).print(terminal.render(report, lang))
     return text.getvalue()
 
 

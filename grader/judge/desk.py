@@ -25,6 +25,9 @@ def main(connection: socket.socket, lease: Lease) -> None:
     while (body := wire.receive(connection)) is not None:
         order = wire.decode(body)
         try:
+            if "milestone" in order:
+                _attempt(order, lease, connection)
+                continue
             for graded in grade(order, lease):
                 _send(connection, {"graded": dataclasses.asdict(graded)})
             _send(connection, {"done": True})
@@ -36,6 +39,20 @@ def grade(order: Mapping[str, Any], lease: Lease | None) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
     for job in _jobs(order):
         yield grade_in_process(job) if lease is None else grade_in_worker(job, lease)
+
+
+def _attempt(order: Mapping[str, Any], lease: Lease, connection: socket.socket) -> None:
+    """Play a chapter's milestone; each stretch of training is told, and then how it ended."""
+    from . import goal
+
+    chapters = catalogue.load(Path(order["suites"])).chapters
+    milestone = next(c.milestone for c in chapters if c.id == order["milestone"])
+    assert milestone is not None
+
+    def tell(progressed: object) -> None:
+        _send(connection, {"progressed": dataclasses.asdict(progressed)})  # type: ignore[call-overload]
+
+    _send(connection, goal.as_message(goal.attempt(milestone, order, lease, tell)))
 
 
 def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:

@@ -9,12 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader import shelf
 from grader.catalogue import Catalogue, Exercise, UnknownTarget
 
 MAX_FILE_BYTES = 1 << 20
 MAX_FILES, MAX_BYTES = 200, 8 << 20
-_IGNORED = "__pycache__/\n*.py[cod]\n.venv/\n"
+HOME = ".happyllm"  # what the grader keeps in a workspace
+
+
+# Windows has neither.
+NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
 
 class WorkspaceError(Exception):
@@ -50,6 +53,14 @@ class Workspace:
                         "them; keep the exercises and your helpers here, and nothing else"
                     )
         return files
+
+    def text(self, name: str) -> str:
+        """The text of one file, `ch5/repeat_kv.py`.
+
+        Raises:
+            WorkspaceError: it cannot be read, is too large, or is no UTF-8.
+        """
+        return _read(self.root / name, self.root)
 
     def exercises(self, catalogue: Catalogue) -> tuple[Exercise, ...]:
         """What there is to do here: the exercises of every chapter that has a folder."""
@@ -87,7 +98,8 @@ def aim(
     """Find what the targets of a command line mean: which workspace, which exercises in it.
 
     Args:
-        targets: ids, chapters, sections, names, or paths of files and chapter folders.
+        targets: ids, chapters, sections, names, or paths of files and chapter folders; none, or
+            `all`, means everything in the workspace.
         catalogue: the exercises there are.
         workspace: where the learner's files lie; else it is found from the paths, or from here.
 
@@ -95,6 +107,8 @@ def aim(
         UnknownTarget: a target names nothing.
         WorkspaceError: there is no workspace, or paths lie in two.
     """
+    if tuple(targets) == ("all",):
+        targets = ()
     found: dict[str, Exercise] = {}
     roots: dict[Path, str] = {}
     for target in targets:
@@ -162,57 +176,6 @@ def _exercise_at(path: Path, catalogue: Catalogue) -> Exercise:
         ) from None
 
 
-@dataclass(frozen=True)
-class Created:
-    """What `create` did: files that it wrote, and files that it found and left alone."""
-
-    root: Path
-    written: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
-def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> Created:
-    """Put the stubs of some chapters, or of all, into a folder; what lies there is left alone.
-
-    Raises:
-        UnknownTarget: there is no such chapter.
-        WorkspaceError: the folder cannot be written.
-        ShelfError: a stub is missing from this installation.
-    """
-    wanted = tuple(chapters)
-    known = {chapter.id for chapter in catalogue.chapters}
-    for chapter in wanted:
-        if chapter not in known:
-            raise UnknownTarget(chapter, sorted(known))
-    texts = {e.file: shelf.stub(e) for e in catalogue if not wanted or e.chapter in wanted}
-    texts |= {".gitignore": _IGNORED}
-    written, kept = [], []
-    for name, text in texts.items():
-        path = folder / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _put(path, text)
-            written.append(name)
-        except FileExistsError:
-            if not path.is_file():
-                raise WorkspaceError(f"{path.parent}: is in the way of a folder; move it") from None
-            kept.append(name)
-        except OSError as error:
-            raise WorkspaceError(f"{path}: cannot be written: {error.strerror}") from error
-    return Created(folder, tuple(written), tuple(kept))
-
-
-def _put(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        try:
-            file.write(text)
-            file.flush()
-        except BaseException:
-            path.unlink()
-            raise
-
-
 def _read(path: Path, root: Path) -> str:
     """The text of a file of the workspace; a link that leads out of it is not followed."""
     try:
@@ -221,7 +184,7 @@ def _read(path: Path, root: Path) -> str:
             raise WorkspaceError(
                 f"{path}: is a link that leads out of the workspace; put the file itself there"
             )
-        with open(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        with open(os.open(real, os.O_RDONLY | NO_LINK | NO_WAIT), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise WorkspaceError(f"{path}: is no regular file; put your code there")
             data = file.read(MAX_FILE_BYTES + 1)

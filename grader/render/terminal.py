@@ -114,6 +114,12 @@ def summary(report: Report, language: Language, *, lead_on: bool = True) -> Rend
             parts.append(Text(say("untouched", language, file=following.file), style="dim"))
     elif report.exercises[0].outcome == "untouched":
         parts.append(Text(say("untouched", language, file=report.exercises[0].file)))
+    failed = explained(report)
+    if failed is not None and lead_on:
+        command = f"happyllm-grade hint {failed.id}"
+        step = Text(say("stuck", language, command=command), style="dim")
+        step.highlight_words([command], style="not dim cyan")
+        parts.append(step)
     return Group(*parts)
 
 

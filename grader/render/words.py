@@ -65,6 +65,7 @@ SAID = {
     "points": Text("{n} of {of} points", "{of} 分中得 {n} 分"),
     "solved": Text("{n} of {of} exercises passed", "{of} 道练习中 {n} 道通过"),
     "next": Text("Next: {command}", "下一步：{command}"),
+    "stuck": Text("Stuck? {command}", "卡住了？{command}"),
     "all_done": Text("All passed.", "全部通过。"),
     "seed": Text("seed {seed}", "种子 {seed}"),
     "untouched": Text(

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from rich.cells import cell_len
 
+from grader import catalogue, shelf
 from grader.report import Report
 
 TILED = "def repeat_kv(x, n_rep):\n    return x.repeat(1, 1, n_rep, 1)\n"
@@ -44,8 +45,9 @@ def test_a_file_is_graded_from_anywhere_by_its_path(
     assert ran.out.startswith("ok ch5/repeat_kv: passed")
 
 
-def test_without_a_target_everything_here_is_graded(happyllm: Happyllm) -> None:
-    ran = happyllm()
+@pytest.mark.parametrize("word", ["all", "grade"])
+def test_all_and_grade_alone_grade_everything_here(happyllm: Happyllm, word: str) -> None:
+    ran = happyllm(word)
     assert ran.status == 1
     assert "1 of 11 exercises passed" in ran.out
 
@@ -55,6 +57,48 @@ def test_a_workspace_can_be_named_from_elsewhere(
 ) -> None:
     ran = happyllm("ch5/repeat_kv.py", "--workspace", workspace, cwd=tmp_path)
     assert ran.out.startswith("ok ch5/repeat_kv: passed")
+
+
+# ---- what is remembered
+
+
+def test_a_grading_is_remembered_and_read_by_the_next_command(
+    happyllm: Happyllm, workspace: Path
+) -> None:
+    put(workspace, TILED, "repeat_kv")
+    happyllm("repeat_kv")
+    (entry,) = json.loads(happyllm("list", "--failing", "--format", "json").out)
+    assert (entry["id"], entry["state"]["mistake"]) == ("ch5/repeat_kv", "tiled")
+
+
+def test_what_passes_before_what_it_builds_on_waits_for_it(
+    happyllm: Happyllm, workspace: Path
+) -> None:
+    put(workspace, shelf.solution(catalogue.load()["ch5/mlp"]), "mlp")
+    said = "ch5/mlp is right in isolation, waiting on ch5/config.\n"
+    assert happyllm("mlp").out.endswith(said)
+    assert "waits on config" in happyllm("list", "mlp").out
+
+
+def test_what_cannot_be_remembered_costs_a_line_and_no_verdict(
+    happyllm: Happyllm, workspace: Path
+) -> None:
+    (workspace / ".happyllm/progress.jsonl").mkdir()
+    ran = happyllm("repeat_kv")
+    assert ran.status == 0
+    assert ran.out.startswith("ok ch5/repeat_kv")
+    assert ran.err.count("\n") == 1
+    assert "progress is not remembered" in ran.err
+
+
+def test_a_folder_that_no_init_made_is_graded_and_nothing_is_written_there(
+    happyllm: Happyllm, tmp_path: Path
+) -> None:
+    (tmp_path / "handed in/ch5").mkdir(parents=True)
+    put(tmp_path / "handed in", "def repeat_kv(x, n_rep):\n    return x\n")
+    ran = happyllm("repeat_kv", cwd=tmp_path / "handed in")
+    assert ran.status == 1
+    assert [path.name for path in (tmp_path / "handed in").iterdir()] == ["ch5"]
 
 
 # ---- reports
@@ -108,6 +152,12 @@ def test_without_own_another_exercises_file_is_not_to_blame(
     ran = happyllm("mlp")
     assert ran.status == 1
     assert "my config is broken" not in ran.out
+
+
+def test_plain_at_a_terminal_is_what_a_pipe_gets(screen: Happyllm) -> None:
+    ran = screen("repeat_kv", "--plain")
+    assert ran.out.startswith("ok ch5/repeat_kv: passed, 5/5")
+    assert "\x1b" not in ran.out
 
 
 def test_code_may_print_anything_and_the_json_stays_json(

@@ -48,7 +48,11 @@ def python(tmp_path: Path) -> Happyllm:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["list"], ["list", "--help"], ["init", "ws"]]
+    "words",
+    [
+        *([], ["--help"], ["--version"], ["list"], ["list", "--help"], ["init", "ws"]),
+        *(["hint", "mlp"], ["solution", "mlp", "--give-up"], ["completion", "zsh"]),
+    ],
 )
 def test_what_grades_nothing_loads_neither_torch_nor_rich(
     python: Happyllm, words: list[str]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from grader.catalogue import Catalogue, UnknownTarget, load
-from grader.learning import workspace
+from grader.learning import stubs, workspace
 from grader.learning.workspace import MAX_FILE_BYTES, Workspace, WorkspaceError
 
 RIGHT = "def repeat_kv(x, n_rep):\n    return x\n"
@@ -22,7 +21,7 @@ def known() -> Catalogue:
 @pytest.fixture
 def root(tmp_path: Path, known: Catalogue) -> Path:
     folder = tmp_path / "我的 llm"
-    workspace.create(folder, known)
+    stubs.create(folder, known)
     return folder
 
 
@@ -113,7 +112,7 @@ def test_two_workspaces_at_once_are_refused_by_the_name_of_the_second(
     here: Path, known: Catalogue, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    workspace.create(other, known)
+    stubs.create(other, known)
     with pytest.raises(WorkspaceError) as caught:
         aimed(known, "ch5/mlp.py", str(other / "ch5/mlp.py"))
     assert str(caught.value).startswith(f"{other}/ch5/mlp.py lies outside the workspace {here};")
@@ -123,7 +122,7 @@ def test_a_file_outside_the_workspace_that_is_named_is_refused(
     root: Path, known: Catalogue, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    workspace.create(other, known)
+    stubs.create(other, known)
     with pytest.raises(WorkspaceError, match="lies outside the workspace"):
         aimed(known, str(other / "ch5/mlp.py"), at=root)
 
@@ -250,45 +249,3 @@ def test_helpers_beside_the_exercises_are_read_too(root: Path, known: Catalogue)
 def test_a_missing_file_is_left_out_for_the_report_to_tell(root: Path, known: Catalogue) -> None:
     (root / "ch5/repeat_kv.py").unlink()
     assert "ch5/repeat_kv.py" not in Workspace(root).sources([known["ch5/repeat_kv"]])
-
-
-# ---- making
-
-
-def test_create_writes_every_stub_with_plain_line_ends(root: Path, known: Catalogue) -> None:
-    for exercise in known:
-        assert b"\r" not in (root / exercise.file).read_bytes()
-
-
-def test_create_keeps_whatever_it_finds(root: Path, known: Catalogue) -> None:
-    (root / "ch5/mlp.py").write_bytes(b"mine\r\n")
-    (root / "ch5/rotary.py").unlink()
-    created = workspace.create(root, known)
-    assert created.written == ("ch5/rotary.py",)
-    assert "ch5/mlp.py" in created.kept
-    assert (root / "ch5/mlp.py").read_bytes() == b"mine\r\n"
-
-
-def test_create_keeps_even_a_link_that_leads_nowhere(root: Path, known: Catalogue) -> None:
-    (root / "ch5/mlp.py").unlink()
-    (root / "ch5/mlp.py").symlink_to(root / "elsewhere.py")
-    with pytest.raises(WorkspaceError, match="in the way"):
-        workspace.create(root, known)
-    assert not (root / "elsewhere.py").exists()
-
-
-def test_create_of_an_unknown_chapter_writes_nothing(known: Catalogue, tmp_path: Path) -> None:
-    with pytest.raises(UnknownTarget, match="Did you mean ch5"):
-        workspace.create(tmp_path / "ws", known, ["ch5", "ch9"])
-    assert os.listdir(tmp_path) == []
-
-
-def test_create_names_the_file_that_it_cannot_write(known: Catalogue) -> None:
-    with pytest.raises(WorkspaceError, match=r"^/proc/ws/ch5/config.py: cannot be written: "):
-        workspace.create(Path("/proc/ws"), known)
-
-
-def test_create_says_what_is_in_the_way_of_a_folder(known: Catalogue, tmp_path: Path) -> None:
-    (tmp_path / "ch5").write_text("", encoding="utf-8")
-    with pytest.raises(WorkspaceError, match=f"^{tmp_path}/ch5: is in the way of a folder"):
-        workspace.create(tmp_path, known)

@@ -1,0 +1,1 @@
+"""What the learner's loop shows: where you are, hints, solutions, milestones."""
