@@ -14,7 +14,12 @@ from grader.catalogue import Catalogue, Exercise, UnknownTarget
 
 MAX_FILE_BYTES = 1 << 20
 MAX_FILES, MAX_BYTES = 200, 8 << 20
+HOME = ".happyllm"  # what the grader keeps in a workspace
 _IGNORED = "__pycache__/\n*.py[cod]\n.venv/\n"
+
+
+# Windows has neither.
+NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
 
 class WorkspaceError(Exception):
@@ -50,6 +55,14 @@ class Workspace:
                         "them; keep the exercises and your helpers here, and nothing else"
                     )
         return files
+
+    def text(self, name: str) -> str:
+        """The text of one file, `ch5/repeat_kv.py`.
+
+        Raises:
+            WorkspaceError: it cannot be read, is too large, or is no UTF-8.
+        """
+        return _read(self.root / name, self.root)
 
     def exercises(self, catalogue: Catalogue) -> tuple[Exercise, ...]:
         """What there is to do here: the exercises of every chapter that has a folder."""
@@ -199,6 +212,7 @@ def create(folder: Path, catalogue: Catalogue, chapters: Iterable[str] = ()) -> 
             kept.append(name)
         except OSError as error:
             raise WorkspaceError(f"{path}: cannot be written: {error.strerror}") from error
+    (folder / HOME).mkdir(exist_ok=True)
     return Created(folder, tuple(written), tuple(kept))
 
 
@@ -221,7 +235,7 @@ def _read(path: Path, root: Path) -> str:
             raise WorkspaceError(
                 f"{path}: is a link that leads out of the workspace; put the file itself there"
             )
-        with open(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        with open(os.open(real, os.O_RDONLY | NO_LINK | NO_WAIT), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise WorkspaceError(f"{path}: is no regular file; put your code there")
             data = file.read(MAX_FILE_BYTES + 1)
