@@ -53,6 +53,18 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Hint(Text):
+    """One rung of a ladder.
+
+    Attributes:
+        fits: what it helps with, by the names in the suite: known mistakes, and tests. Where the
+            last grading found one of them, this hint comes before the others.
+    """
+
+    fits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise: what the learner writes, and what the grader needs to know about it.
 
@@ -67,6 +79,7 @@ class Exercise:
         preload: libraries that the fork server imports before it forks.
         forbids: library functions and classes that solve the exercise; a call of one is blocked.
         hints: a ladder, from the idea to near the code.
+        why: why it matters, in two or three sentences; shown beside the solution.
     """
 
     id: str
@@ -78,8 +91,9 @@ class Exercise:
     requires: tuple[str, ...]
     time_limit_s: float
     preload: tuple[str, ...]
-    hints: tuple[Text, ...]
+    hints: tuple[Hint, ...]
     forbids: tuple[str, ...] = ()
+    why: Text = Text("", "")
 
     @property
     def chapter(self) -> str:
@@ -105,12 +119,39 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class Milestone:
+    """What a chapter ends in: it runs on the learner's own files alone, and shows something.
+
+    Attributes:
+        chapter: the chapter that it ends, `ch5`.
+        section: the book's section that tells of it.
+        requires: ids of the exercises that must be solved before.
+        time_limit_s: seconds that the learner's code may take.
+    """
+
+    chapter: str
+    title: Text
+    section: str
+    requires: tuple[str, ...]
+    time_limit_s: float
+
+    @property
+    def id(self) -> str:
+        return f"{self.chapter}/milestone"
+
+    @property
+    def suite(self) -> Path:
+        return SUITES / self.chapter / "milestone.py"
+
+
+@dataclass(frozen=True)
 class Chapter:
     """One chapter and its exercises in reading order."""
 
     id: str
     title: Text
     exercises: tuple[Exercise, ...]
+    milestone: Milestone | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +262,11 @@ def _loose_ends(catalogue: Catalogue, suites: Path, named: set[str]) -> Iterator
                     paths.append([*path, following])
         return None
 
+    for chapter in catalogue.chapters:
+        for required in chapter.milestone.requires if chapter.milestone else ():
+            if required not in named:
+                where = f"{suites / chapter.id / 'chapter.toml'}: [milestone]"
+                yield f"{where}: requires: there is no exercise '{required}'; take it out"
     for exercise in catalogue:
         where = f"{suites / exercise.chapter / 'chapter.toml'}: exercise '{exercise.name}'"
         for required in exercise.requires:
@@ -242,8 +288,9 @@ class _Reader:
 
     EXERCISE_FIELDS = frozenset(
         {"id", "section", "title", "objects", "blanks", "points", "requires"}
-        | {"time_limit_s", "preload", "hints", "forbids"}
+        | {"time_limit_s", "preload", "hints", "forbids", "why"}
     )
+    MILESTONE_FIELDS = frozenset({"section", "title", "requires", "time_limit_s"})
 
     def __init__(self, file: Path, problems: list[str]):
         self.file = file
@@ -262,8 +309,10 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(f"{self.file}: cannot be read: {error}")
             return None
-        for key in sorted(table.keys() - {"chapter", "exercise"}):
-            self.problem(key, "no such table; a chapter has [chapter] and [[exercise]]")
+        for key in sorted(table.keys() - {"chapter", "exercise", "milestone"}):
+            self.problem(
+                key, "no such table; a chapter has [chapter], [[exercise]] and [milestone]"
+            )
         title = self.head(table.get("chapter"))
         entries = table.get("exercise", [])
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
@@ -282,7 +331,9 @@ class _Reader:
                 self.problem(f"exercise '{exercise.name}': id", "used twice; rename one")
             seen.add(exercise.id)
         # What has problems is handed on all the same, so that loose ends are found beside them.
-        return Chapter(self.file.parent.name, title or Text("", ""), tuple(exercises))
+        milestone = self.milestone(table["milestone"]) if "milestone" in table else None
+        name = self.file.parent.name
+        return Chapter(name, title or Text("", ""), tuple(exercises), milestone)
 
     def head(self, head: Any) -> Text | None:
         """Check [chapter], and hand its title back."""
@@ -311,12 +362,7 @@ class _Reader:
         if keyword.iskeyword(name):
             self.problem(f"{where}: id", f"'{name}' is a word of Python's; a module needs another")
         self.named.add(f"{chapter}/{name}")
-        section = self.text(entry, "section", where, r"\d+(\.\d+)+")
-        if section and f"ch{section.split('.')[0]}" != chapter:
-            self.problem(
-                f"{where}: section",
-                f"'{section}' is not a section of {chapter}; a section begins with its number",
-            )
+        section = self.section(entry, where)
         title = self.both(entry.get("title"), f"{where}: title")
         objects = self.texts(entry, "objects", where, r"[\w.]+:\w+", needed=True)
         blanks = self.texts(entry, "blanks", where, r"\w+(\.\w+)?", needed=True)
@@ -330,19 +376,14 @@ class _Reader:
         points = entry.get("points")
         if not isinstance(points, int) or isinstance(points, bool) or points < 1:
             self.problem(f"{where}: points", f"{points!r} is not a positive whole number")
-        limit = entry.get("time_limit_s", 10)
-        if not isinstance(limit, int | float) or isinstance(limit, bool) or not 0 < limit <= 600:
-            self.problem(
-                f"{where}: time_limit_s", f"{limit!r} is not seconds, above 0 and up to 600"
-            )
+        limit = self.limit(entry, where)
+        why = self.both(entry.get("why"), f"{where}: why")
         steps = entry.get("hints")
         if not isinstance(steps, list) or not steps:
             self.problem(f"{where}: hints", "missing; a list of { en = …, zh = … }, general first")
             steps = []
-        hints = [
-            self.both(step, f"{where}: hints[{rung}]") for rung, step in enumerate(steps, start=1)
-        ]
-        if len(self.problems) > before or title is None:
+        hints = self.hints(steps, where, self.file.parent / f"test_{name}.py")
+        if len(self.problems) > before or title is None or why is None:
             return None
         assert isinstance(points, int)
         return Exercise(
@@ -353,11 +394,67 @@ class _Reader:
             blanks=blanks,
             points=points,
             requires=requires,
-            time_limit_s=float(limit),
+            time_limit_s=limit,
             preload=preload,
             forbids=forbids,
-            hints=tuple(hint for hint in hints if hint),
+            hints=hints,
+            why=why,
         )
+
+    def milestone(self, entry: Any) -> Milestone | None:
+        """Check [milestone]."""
+        before, where, chapter = len(self.problems), "[milestone]", self.file.parent.name
+        if not isinstance(entry, dict):
+            self.problem(where, "must be a table of section, title, requires and time_limit_s")
+            return None
+        for key in sorted(entry.keys() - self.MILESTONE_FIELDS):
+            holds = ", ".join(sorted(self.MILESTONE_FIELDS))
+            self.problem(f"{where}: {key}", f"no such field; [milestone] holds {holds}")
+        title = self.both(entry.get("title"), f"{where}: title")
+        requires = self.texts(entry, "requires", where, r"ch\d+/[a-z][a-z0-9_]*", needed=True)
+        section, limit = self.section(entry, where), self.limit(entry, where)
+        if len(self.problems) > before or title is None:
+            return None
+        return Milestone(chapter, title, section, requires, limit)
+
+    def hints(self, steps: list[Any], where: str, suite: Path) -> tuple[Hint, ...]:
+        """Check the ladder; what a hint fits must stand in the suite, where there is one."""
+        hints = []
+        for rung, step in enumerate(steps, start=1):
+            at = f"{where}: hints[{rung}]"
+            fits: tuple[str, ...] = ()
+            if isinstance(step, dict) and "fits" in step:
+                step = dict(step)
+                fits = self.texts({"fits": step.pop("fits")}, "fits", at, r"[A-Za-z_]\w*")
+            text = self.both(step, at)
+            if text is not None:
+                hints.append(Hint(text.en, text.zh, fits))
+        fitted = {name for hint in hints for name in hint.fits}
+        if fitted and suite.is_file():
+            written = suite.read_text(encoding="utf-8", errors="replace")
+            names = set(re.findall(r"^(?:def|class) (\w+)", written, flags=re.MULTILINE))
+            for name in sorted(fitted - names):
+                near = difflib.get_close_matches(name, sorted(names), n=1)
+                hint = f"did you mean '{near[0]}'?" if near else "name a known mistake or a test"
+                self.problem(f"{where}: hints: fits", f"'{name}' is not in {suite.name}; {hint}")
+        return tuple(hints)
+
+    def section(self, entry: dict[str, Any], where: str) -> str:
+        chapter = self.file.parent.name
+        section = self.text(entry, "section", where, r"\d+(\.\d+)+")
+        if section and f"ch{section.split('.')[0]}" != chapter:
+            self.problem(
+                f"{where}: section",
+                f"'{section}' is not a section of {chapter}; a section begins with its number",
+            )
+        return section
+
+    def limit(self, entry: dict[str, Any], where: str) -> float:
+        limit = entry.get("time_limit_s", 10)
+        if isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit <= 600:
+            return float(limit)
+        self.problem(f"{where}: time_limit_s", f"{limit!r} is not seconds, above 0 and up to 600")
+        return 0.0
 
     def text(self, table: dict[str, Any], key: str, where: str, form: str) -> str:
         value = table.get(key)

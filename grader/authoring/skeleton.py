@@ -165,7 +165,11 @@ class _Draft:
             time_limit_s = 10
             """
         file.parent.mkdir(parents=True, exist_ok=True)
-        entry = f"{textwrap.dedent(lines).rstrip()}\nhints = [\n  {ladder},\n]\n"
+        why = (
+            f'{{ en = "Why it matters, in two or three sentences {UNWRITTEN}.", '
+            f'zh = "用两三句话说明它为什么重要{UNWRITTEN}。" }}'
+        )
+        entry = f"{textwrap.dedent(lines).rstrip()}\nwhy = {why}\nhints = [\n  {ladder},\n]\n"
         text = before.rstrip("\n") + "\n" + entry
         file.write_text(text, encoding="utf-8")
         self.written.append(self.show(file))

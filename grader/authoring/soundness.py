@@ -211,9 +211,9 @@ def written(case: Case) -> Found:
     """Nothing of the skeleton is left to write."""
     pages = (outline.page(case.tree.root, one, case.exercise.section) for one in outline.LANGUAGES)
     exercise = case.exercise
-    texts = [exercise.title, *exercise.hints]
+    texts = [exercise.title, exercise.why, *exercise.hints]
     if any(UNWRITTEN in text.en + text.zh for text in texts):
-        fix = "replace it with the title and the hints, in both languages"
+        fix = "replace it with the title, the reason why and the hints, in both languages"
         yield case.chapter_toml, f"{exercise.name} still says '{UNWRITTEN}'", fix
     for file in (case.suite, case.oracle, *pages):
         if file is not None and file.is_file() and UNWRITTEN in file.read_text(encoding="utf-8"):
@@ -243,9 +243,9 @@ def suite(case: Case) -> Found:
 
 
 def languages(case: Case) -> Found:
-    """Titles and hints are there in both languages, each in its own."""
+    """Titles, reasons and hints are there in both languages, each in its own."""
     exercise = case.exercise
-    texts = {"title": exercise.title}
+    texts = {"title": exercise.title, "why": exercise.why}
     texts |= {f"hints[{rung}]": hint for rung, hint in enumerate(exercise.hints, start=1)}
     for what, said, fix in _told(texts):
         yield case.chapter_toml, f"{exercise.name}: {what} {said}", fix

@@ -12,6 +12,8 @@ from grader.catalogue import Catalogue, CatalogueError, UnknownTarget, load
 
 HEAD = '[chapter]\nid = "ch5"\ntitle = { en = "By Hand", zh = "动手" }\n'
 
+GOAL = 'section = "5.1"\ntitle = { en = "All", zh = "全部" }\nrequires = ["ch5/one"]\n'
+
 
 def entry(name: str = "one", **changes: str | None) -> str:
     """One [[exercise]] as TOML; a keyword changes a line, None leaves it out."""
@@ -22,6 +24,7 @@ def entry(name: str = "one", **changes: str | None) -> str:
         "objects": f'["happyllm.x:{name}"]',
         "blanks": f'["{name}"]',
         "points": "5",
+        "why": '{ en = "It matters.", zh = "很重要。" }',
         "hints": '[{ en = "Think.", zh = "想。" }]',
     }
     lines |= changes
@@ -80,7 +83,7 @@ def test_chapters_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         ("chapter = 3\n" + entry(), "[chapter]", "it holds id and title"),
         (HEAD, "exercise", "at least one [[exercise]]"),
         (HEAD + "[exercise]\n", "exercise", "write [[exercise]]"),
-        ("top = 1\n" + HEAD + entry(), "top", "[chapter] and [[exercise]]"),
+        ("top = 1\n" + HEAD + entry(), "top", "[chapter], [[exercise]] and [milestone]"),
         (HEAD + "page = 1\n" + entry(), "[chapter]: page", "[chapter] holds id and title"),
         (HEAD.replace("ch5", "ch6") + entry(), "[chapter]: id", "rename one"),
         (HEAD.replace('"ch5"', '"five"') + entry(), "[chapter]: id", "of the form ch"),
@@ -119,6 +122,15 @@ def test_chapters_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         (HEAD + entry(hints="[]"), "hints", "{ en = …, zh = … }"),
         (HEAD + entry(hints='["Think."]'), "hints[1]", "{ en = …, zh = … }"),
         (HEAD + entry(hints='[{ en = "Think." }]'), "hints[1].zh", "both languages"),
+        (HEAD + entry(why=None), "why", "write { en = …, zh = … }"),
+        (HEAD + entry(why='{ en = "It does." }'), "why.zh", "both languages"),
+        (HEAD + entry(hints='[{ en = "a", zh = "一", fits = "b" }]'), "fits", "list of strings"),
+        (HEAD + entry(hints='[{ en = "a", zh = "一", fits = ["b c"] }]'), "fits", "of the form"),
+        (HEAD + entry() + "[milestone]\n" + GOAL + "prize = 1\n", "prize", "[milestone] holds"),
+        (HEAD + "milestone = 3\n" + entry(), "[chapter]: milestone", "[chapter] holds"),
+        ("milestone = 3\n" + HEAD + entry(), "[milestone]", "must be a table"),
+        (HEAD + entry() + "[milestone]\n" + GOAL.replace("one", "two"), "requires", "take it out"),
+        (HEAD + entry() + "[milestone]\n" + GOAL.replace("5.1", "6.1"), "section", "of ch5"),
         (HEAD + entry(pionts="5"), "pionts", "did you mean 'points'?"),
     ],
 )
@@ -128,6 +140,33 @@ def test_a_mistake_is_told_by_file_field_and_fix(
     (problem,) = problems(tmp_path, text)
     assert field in problem
     assert fix in problem
+
+
+def test_a_hint_may_say_what_it_fits(tmp_path: Path) -> None:
+    hints = '[{ en = "a", zh = "一" }, { en = "b", zh = "二", fits = ["tiled", "test_it"] }]'
+    (one,) = load(suites(tmp_path, HEAD + entry(hints=hints)))
+    assert [hint.fits for hint in one.hints] == [(), ("tiled", "test_it")]
+    assert one.hints[1].in_("zh") == "二"
+
+
+def test_what_a_hint_fits_must_stand_in_the_suite(tmp_path: Path) -> None:
+    hints = '[{ en = "a", zh = "一", fits = ["tild", "test_it", "Whole"] }]'
+    folder = suites(tmp_path, HEAD + entry(hints=hints))
+    suite = "def tiled(x): ...\ndef test_it(student): ...\nclass Whole: ...\n"
+    (tmp_path / "ch5/test_one.py").write_text(suite, encoding="utf-8")
+    with pytest.raises(CatalogueError) as caught:
+        load(folder)
+    (problem,) = caught.value.problems
+    assert "hints: fits: 'tild' is not in test_one.py; did you mean 'tiled'?" in problem
+
+
+def test_a_chapter_may_end_in_a_milestone(tmp_path: Path) -> None:
+    (chapter,) = load(suites(tmp_path, HEAD + entry() + "[milestone]\n" + GOAL)).chapters
+    assert chapter.milestone is not None
+    assert chapter.milestone.id == "ch5/milestone"
+    assert chapter.milestone.requires == ("ch5/one",)
+    assert chapter.milestone.suite.parts[-2:] == ("ch5", "milestone.py")
+    assert chapter.milestone.time_limit_s == 10
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ FILES = {
         objects = ["happyllm.sums.doubling:double"]
         blanks = ["double"]
         points = 5
+        why = { en = "Sums are made of it.", zh = "加法由它组成。" }
         hints = [{ en = "Add it to itself.", zh = "与自身相加。" }]
         """,
     "suites/ch9/test_double.py": '''
