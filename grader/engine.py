@@ -6,9 +6,11 @@ import contextlib
 import platform
 import secrets
 import time
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from typing import Protocol
 
 from happyllm import __version__
 
@@ -47,13 +49,22 @@ class EngineFault(Exception):
     """The grader itself failed."""
 
 
+class Judges(Protocol):
+    """Where judges come from: a `Nursery`, or the bench on which one is kept warm."""
+
+    def fork_judge(self, entry: str) -> socket.socket: ...
+
+    def last_words(self) -> str: ...
+
+
 def grade(
     exercises: Sequence[Exercise],
     sources: Mapping[str, str],
     policy: Policy = Policy(),
     *,
-    nursery: Nursery | None = None,
+    nursery: Judges | None = None,
     on_graded: OnGraded | None = None,
+    on_verdict: OnGraded | None = None,
 ) -> Report:
     """Grade one submission.
 
@@ -63,6 +74,7 @@ def grade(
         policy: how to grade.
         nursery: a fork server that is warm already; one is started, and ended, when none is given.
         on_graded: called with each exercise as soon as it is graded.
+        on_verdict: called before, with one that did not pass and whose mistake has no name yet.
 
     Raises:
         EngineFault: the grader cannot be started.
@@ -79,16 +91,18 @@ def grade(
         "timeout_s": policy.timeout_s,
         "limits": asdict(policy.limits),
         "output_bytes": policy.output_bytes,
+        "early": on_verdict is not None,
     }
     tell = on_graded or (lambda _: None)
+    early = on_verdict or (lambda _: None)
     if policy.debug:
         results = _grade_here(order, tell)
     elif nursery is not None:
-        results = _grade_by(nursery, order, exercises, tell)
+        results = _grade_by(nursery, order, exercises, tell, early)
     else:
         try:
             with Nursery(preloads(exercises)) as own:
-                results = _grade_by(own, order, exercises, tell)
+                results = _grade_by(own, order, exercises, tell, early)
         except NurseryError as error:
             raise EngineFault(str(error)) from error
     return Report(
@@ -141,7 +155,11 @@ def _grade_here(order: dict[str, object], tell: OnGraded) -> list[Graded]:
 
 
 def _grade_by(
-    nursery: Nursery, order: dict[str, object], exercises: Sequence[Exercise], tell: OnGraded
+    nursery: Judges,
+    order: dict[str, object],
+    exercises: Sequence[Exercise],
+    tell: OnGraded,
+    early: OnGraded,
 ) -> list[Graded]:
     """Hand the order to a judge; what it leaves ungraded, because it ended, is a fault."""
     results: list[Graded] = []
@@ -152,6 +170,9 @@ def _grade_by(
         while True:
             body = wire.receive(judge)
             reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+            if "verdict" in reply:
+                early(build(Graded, reply["verdict"]))
+                continue
             if "graded" not in reply:
                 why = reply.get("fault", "")
                 break

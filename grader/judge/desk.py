@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import socket
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,51 @@ from .session import Job, grade_in_process, grade_in_worker
 
 
 def main(connection: socket.socket, lease: Lease) -> None:
-    """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`."""
+    """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`.
+
+    An order that asks for it is told the `verdict` before the mistake has its name.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while (body := wire.receive(connection)) is not None:
         order = wire.decode(body)
         try:
-            for graded in grade(order, lease):
+            tell = functools.partial(_tell, connection) if order.get("early") else None
+            for graded in grade(order, lease, tell):
                 _send(connection, {"graded": dataclasses.asdict(graded)})
             _send(connection, {"done": True})
         except Exception:
             _send(connection, {"fault": traceback.format_exc()})
 
 
-def grade(order: Mapping[str, Any], lease: Lease | None) -> Iterator[Graded]:
+def _tell(connection: socket.socket, graded: Graded) -> None:
+    _send(connection, {"verdict": dataclasses.asdict(graded)})
+
+
+def grade(
+    order: Mapping[str, Any],
+    lease: Lease | None,
+    on_verdict: Callable[[Graded], None] | None = None,
+) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
-    for job in _jobs(order):
+    for job in _jobs(order, on_verdict):
         yield grade_in_process(job) if lease is None else grade_in_worker(job, lease)
 
 
-def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
-    known = catalogue.load(Path(order["suites"]))
+@functools.lru_cache(maxsize=1)
+def _catalogue(suites: Path, stamps: tuple[int, ...]) -> catalogue.Catalogue:
+    return catalogue.load(suites)
+
+
+def known_exercises(suites: Path) -> catalogue.Catalogue:
+    """The catalogue, read again only when a chapter.toml has changed."""
+    files = sorted(suites.glob("ch*/chapter.toml"))
+    return _catalogue(suites, tuple(file.stat().st_mtime_ns for file in files))
+
+
+def _jobs(
+    order: Mapping[str, Any], on_verdict: Callable[[Graded], None] | None = None
+) -> Iterator[Job]:
+    known = known_exercises(Path(order["suites"]))
     for exercise_id in order["exercises"]:
         exercise = known[exercise_id]
         yield Job(
@@ -52,6 +78,7 @@ def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
             limits=jail.Limits(**order["limits"]),
             output_bytes=order["output_bytes"],
             suite=Path(order["suites"], exercise.chapter, exercise.suite.name),
+            on_verdict=on_verdict,
         )
 
 

@@ -81,6 +81,7 @@ class Job:
         suite: the hidden suite, where it is not the exercise's own.
         stop_early: end at the first test that does not pass.
         diagnose: name the mistake when a test does not pass.
+        on_verdict: told the verdict while the mistake is still without its name.
     """
 
     exercise: Exercise
@@ -94,6 +95,7 @@ class Job:
     suite: Path | None = None
     stop_early: bool = False
     diagnose: bool = True
+    on_verdict: Callable[[Graded], None] | None = None
 
     @property
     def modules(self) -> list[Source]:
@@ -113,6 +115,15 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
     output = Output(job.output_bytes)
     seat = _WorkerSeat(job, lease, output)
     started = time.monotonic()
+
+    def whole(graded: Graded) -> Graded:
+        text = _own_lines(output.text(), job.files)
+        printed = Printed(text, output.dropped) if output.kept else None
+        took = round(time.monotonic() - started, 4)
+        return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+
+    if (tell := job.on_verdict) is not None:
+        job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
         graded = _grade(job, seat)
     except NurseryError as error:
@@ -121,10 +132,7 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
         graded = _ended(job, "fault", _fault(traceback.format_exc()[-3000:]))
     finally:
         seat.close()
-    text = _own_lines(output.text(), job.files)
-    printed = Printed(text, output.dropped) if output.kept else None
-    took = round(time.monotonic() - started, 4)
-    return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+    return whole(graded)
 
 
 def grade_in_process(job: Job) -> Graded:
@@ -138,6 +146,12 @@ def grade_in_process(job: Job) -> Graded:
 def grade_room(job: Job, room: Room) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
     return _grade(job, _FixedSeat(room))
+
+
+def rehearse(suite: Path) -> None:
+    """Import a suite and have pytest collect it, and run no test, to be quicker afterwards."""
+    with _kept_as_it_was():
+        pytest.main([*_PYTEST, "--collect-only", "--rootdir", str(suite.parent), str(suite)])
 
 
 # ---- where the learner's code sits
@@ -291,14 +305,16 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
         outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None
+    first = next((test.failure for test in tests if test.outcome == outcome), None)
     if job.diagnose and outcome in ("failed", "error") and plugin.suite is not None:
+        if job.on_verdict is not None:
+            job.on_verdict(replace(_ended(job, outcome, first), tests=tuple(tests)))
         passed = {test.id for test in tests if test.outcome == "passed"}
         mistake = diagnose(
             [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
             known_wrongs(plugin.suite),
             lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
         )
-    first = next((test.failure for test in tests if test.outcome == outcome), None)
     return replace(_ended(job, outcome, first), tests=tuple(tests), mistake=mistake)
 
 

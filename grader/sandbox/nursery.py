@@ -158,6 +158,13 @@ class Lease:
         number: int = _ask(self.connection, request, [link.fileno(), output])["worker"]
         return number
 
+    def share(self) -> Lease:
+        """A lease of its own for a process that this one forks; what it leaves ends with it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            _ask(self.connection, {"op": "lease"}, [theirs.fileno()])
+        return Lease(ours)
+
     def end_worker(self, number: int) -> Ending:
         """Kill a worker with all its children, and say how it ended."""
         reply = _ask(self.connection, {"op": "end", "worker": number})
@@ -288,6 +295,10 @@ class _Server:
         self.judges[ours.fileno()] = pid
         return {"pid": pid}
 
+    def do_lease(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        self.selector.register(socket.socket(fileno=os.dup(fds[0])), selectors.EVENT_READ)
+        return {}
+
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])
         pid = os.fork()
@@ -321,9 +332,10 @@ class _Server:
             shutil.rmtree(self.scratch, ignore_errors=True)  # the owner may have been killed
             os._exit(0)
         self.selector.unregister(connection)
-        pid = self.judges.pop(connection.fileno())
+        pid = self.judges.pop(connection.fileno(), None)  # none where a judge has forked
         connection.close()
-        os.waitpid(pid, 0)
+        if pid is not None:
+            os.waitpid(pid, 0)
 
     def let_go(self, keep: set[int]) -> None:
         """In a fork: close every descriptor that is the server's."""
