@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import platform
 import secrets
-import time
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata

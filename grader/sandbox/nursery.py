@@ -332,9 +332,9 @@ class _Server:
             shutil.rmtree(self.scratch, ignore_errors=True)  # the owner may have been killed
             os._exit(0)
         self.selector.unregister(connection)
-        pid = self.judges.pop(connection.fileno(), None)  # none where a judge has forked
+        pid = self.judges.pop(connection.fileno(), 0)  # none where a judge has forked another
         connection.close()
-        if pid is not None:
+        if pid:
             os.waitpid(pid, 0)
 
     def let_go(self, keep: set[int]) -> None:
