@@ -24,11 +24,12 @@ class Grade(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, doctor, grading, workspaces
+        from . import authoring, doctor, grading, watch, workspaces
 
         commands = {
             "grade": grading.grade,
             "demo": grading.demo,
+            "watch": watch.watch,
             "list": workspaces.list_,
             "init": workspaces.init,
             "doctor": doctor.doctor,
@@ -39,7 +40,7 @@ class Grade(click.Group):
         return commands.get(name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["grade", "demo", "list", "init", "doctor", "build", "check", "new"]
+        return ["grade", "demo", "watch", "list", "init", "doctor", "build", "check", "new"]
 
 
 _GROUP_OPTIONS = ("--help", "-h", "--version")
@@ -67,6 +68,7 @@ def command() -> None:
     happyllm-grade demo             see what it does
     happyllm-grade init my-llm      make a workspace, then: cd my-llm
     happyllm-grade ch5/repeat_kv    grade one exercise
+    happyllm-grade watch            grade whatever you save
 
     Exit status: 0 all passed, 1 something did not, 2 a wrong command line or file, 3 a fault of
     the grader itself, 130 stopped by Ctrl-C.

@@ -58,6 +58,13 @@ class Bench:
                 raise NurseryError(f"the judge on the bench has ended: {error}") from error
         return ours
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not hung up."""
+        poll = select.poll()
+        poll.register(self._connection, 0)
+        return not poll.poll(0)
+
     def last_words(self) -> str:
         """What the server wrote on standard error, for a fault report."""
         return self._nursery.last_words()

@@ -119,8 +119,15 @@ class Nursery:
             return os.pread(self._errors, 4000, max(0, size - 4000)).decode(errors="replace")
         return ""
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the server and everything that was forked from it."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # also for a thread that waits on it
         self._connection.close()
         try:
             self._process.wait(timeout=2)  # it may still be importing
