@@ -172,6 +172,7 @@ class _Told:
 @dataclass(frozen=True)
 class _Saved:
     paths: frozenset[Path]
+    perhaps_all: bool = False  # changes may have gone unseen
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,8 @@ class Watch:
                     if self._job is not None and item.number == self._job.number:
                         yield from self._told(item)
                 elif isinstance(item, _Saved):
-                    self._saved(item.paths)
+                    every = [self.place.root / exercise.file for exercise in self.exercises]
+                    self._saved([*item.paths, *(every if item.perhaps_all else ())])
                 elif isinstance(item, _Key):
                     yield from self._pressed(item.key)
                 else:
@@ -531,7 +533,7 @@ class _Eyes:
     def _tell_all(self) -> None:
         """Whatever lies in the folders may have changed unseen."""
         found = [path for name in self.folders for path in (self.root / name).glob("*.py")]
-        self.tell(_Saved(frozenset(found)))
+        self.tell(_Saved(frozenset(found), perhaps_all=True))
 
 
 # ---- the grading thread
