@@ -157,11 +157,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def running(shared: Running) -> Iterator[Running]:
+def running(shared: Running) -> Running:
     """That watch, with a right answer to the first exercise and a stub as the second."""
     shared.root.joinpath(RMS_NORM.file).write_text(shelf.stub(RMS_NORM), encoding="utf-8")
     shared.settle()
-    yield shared
+    return shared
 
 
 # ---- what is saved
@@ -310,7 +310,7 @@ def test_a_chapter_that_is_moved_away_and_back_is_watched_again(running: Running
 def test_of_a_burst_of_saves_the_newest_has_the_last_word(running: Running) -> None:
     numbers = 12
     for number in range(numbers):
-        text = f"print('number', {number})\n{TILED if number % 2 else RIGHT}"
+        text = f"{TILED if number % 2 else RIGHT}\nprint('number', {number})\n"
         replace(running.root / REPEAT_KV.file, text)
         time.sleep(0.03)  # as fast as an editor that saves at every key
     last = f"number {numbers - 1}\n"
@@ -502,13 +502,14 @@ def test_a_judge_on_the_bench_that_is_killed_is_started_again(running: Running) 
 
 def test_a_judge_that_is_killed_at_work_is_replaced(running: Running) -> None:
     bench = running.processes[1]
-    running.save(f"import time\ntime.sleep(2)\n{RIGHT}")
+    running.save(f"{RIGHT}\nimport time\ntime.sleep(2)\n")
     end = time.monotonic() + PATIENCE_S
     while not (judges := bench.children()):
         assert time.monotonic() < end, "no judge is at work"
         time.sleep(0.01)
     judges[0].kill()
-    assert running.verdict().graded.outcome == "passed"
+    graded = running.verdict().graded
+    assert graded.outcome == "passed", graded.failure
     assert bench.is_running()
 
 
