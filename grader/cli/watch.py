@@ -297,7 +297,7 @@ class Screen(View):
             self.status = self.say("warming")
         elif isinstance(event, loop.Began):
             self.status = self.say("grading", id=event.exercise.id)
-            if event.cause != "next":
+            if not event.goes_on:
                 self.ticks = []
             self.solved = False
         elif isinstance(event, loop.Verdict):

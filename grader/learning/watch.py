@@ -47,10 +47,15 @@ class Warming:
 
 @dataclass(frozen=True)
 class Began:
-    """The grading of an exercise has begun."""
+    """The grading of an exercise has begun.
+
+    Attributes:
+        goes_on: it follows another that has passed.
+    """
 
     exercise: Exercise
     cause: Cause
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -345,7 +350,8 @@ class Watch:
         elif told.what == "ended":
             yield from self._ended(job)
         elif told.exercise is not None and told.what == "began":
-            yield Began(told.exercise, job.cause)
+            goes_on = job.cause == "next" or told.exercise is not job.exercises[0]
+            yield Began(told.exercise, job.cause, goes_on)
         elif told.exercise is not None and told.graded is not None:
             yield from self._judged(job, told, told.exercise, told.graded)
 

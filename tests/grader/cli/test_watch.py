@@ -61,7 +61,10 @@ class Terminal:
         return self.words
 
     def read(self, seconds: float) -> None:
-        data = self.child.read_nonblocking(1 << 16, timeout=max(0.01, seconds))
+        try:
+            data = self.child.read_nonblocking(1 << 16, timeout=max(0.01, seconds))
+        except pexpect.TIMEOUT:
+            return
         self.raw += data
         self.stream.feed(data)
 
@@ -71,13 +74,19 @@ class Terminal:
         temporary.write_bytes(data)
         os.replace(temporary, self.file)
 
-    def wait(self) -> int:
-        """Read to the end; the exit status."""
+    def read_on(self) -> None:
+        """Read until the command has ended."""
+        end = time.monotonic() + PATIENCE_S
         try:
             while True:
-                self.read(PATIENCE_S)
+                assert time.monotonic() < end, f"it does not end:\n{self.text}"
+                self.read(1.0)
         except pexpect.EOF:
             self.child.wait()
+
+    def wait(self) -> int:
+        """Read to the end; the exit status."""
+        self.read_on()
         self.child.close()
         return self.child.exitstatus if self.child.exitstatus is not None else -1
 
@@ -276,11 +285,7 @@ def test_however_it_ends_no_process_is_left_and_the_terminal_is_as_it_was(
     family = terminal.family
     assert len(family) >= 2  # the fork server and the judge on the bench
     end(terminal)
-    try:
-        while True:
-            terminal.read(PATIENCE_S)
-    except pexpect.EOF:
-        terminal.child.wait()
+    terminal.read_on()
     assert terminal.modes_now() == terminal.modes
     assert terminal.child.exitstatus == status
     assert terminal.raw.rindex(b"\x1b[?25h") > terminal.raw.rindex(b"\x1b[?25l")
