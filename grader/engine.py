@@ -18,8 +18,10 @@ from . import catalogue
 from .catalogue import Exercise, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
 from .sandbox import wire
+from .sandbox.backends import Backend, open_nursery
 from .sandbox.jail import STRENGTHS, Isolation, Limits
-from .sandbox.nursery import Nursery, NurseryError
+from .sandbox.nursery import NurseryError
+from .sandbox.spawned import PipeConnection
 
 OnGraded = Callable[[Graded], None]
 
@@ -35,6 +37,7 @@ class Policy:
         debug: run the code in this very process: breakpoints work, and nothing is held back.
         limits: isolation, memory, processes and files of one worker.
         output_bytes: how much of what the code prints is kept.
+        backend: fork processes or spawn them; none takes what suits the system.
     """
 
     seed: int | None = None
@@ -43,6 +46,7 @@ class Policy:
     debug: bool = False
     limits: Limits = field(default_factory=Limits)
     output_bytes: int = 16 * 1024
+    backend: Backend | None = None
 
 
 class EngineFault(Exception):
@@ -52,7 +56,7 @@ class EngineFault(Exception):
 class Judges(Protocol):
     """Where judges come from: a `Nursery`, or the bench on which one is kept warm."""
 
-    def fork_judge(self, entry: str) -> socket.socket: ...
+    def fork_judge(self, entry: str) -> socket.socket | PipeConnection: ...
 
     def last_words(self) -> str: ...
 
@@ -101,7 +105,7 @@ def grade(
         results = _grade_by(nursery, order, exercises, tell, early)
     else:
         try:
-            with Nursery(preloads(exercises)) as own:
+            with open_nursery(preloads(exercises), policy.backend) as own:
                 results = _grade_by(own, order, exercises, tell, early)
         except NurseryError as error:
             raise EngineFault(str(error)) from error
@@ -126,14 +130,14 @@ class Offer:
     refused: str
 
 
-def examine() -> list[Offer]:
+def examine(backend: Backend | None = None) -> list[Offer]:
     """Find out which isolation this machine gives, from strong to weak.
 
     Raises:
         EngineFault: the fork server cannot be started.
     """
     try:
-        with Nursery(preload=()) as nursery:
+        with open_nursery((), backend) as nursery:
             return [Offer(isolation, refused) for isolation, refused in nursery.offers().items()]
     except NurseryError as error:
         raise EngineFault(str(error)) from error

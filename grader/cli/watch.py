@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from grader.learning import watch as loop
     from grader.report import Graded
+    from grader.sandbox.backends import Backend
 
 HANGUP, TERMINATED = 129, 143
 
@@ -58,6 +59,13 @@ HANGUP, TERMINATED = 129, 143
     type=click.Choice(STRENGTHS),
     help="Demand this isolation, and fail where the machine does not give it.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(("fork", "spawn")),
+    envvar="HAPPYLLM_BACKEND",
+    show_default="HAPPYLLM_BACKEND, or what suits the system",
+    help="How processes are made; a spawned one has no jail.",
+)
 @click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
 @language_option
 @click.pass_context
@@ -68,6 +76,7 @@ def watch(
     form: str | None,
     timeout: float | None,
     isolation: Isolation | None,
+    backend: Backend | None,
     own: bool,
     lang: Language,
 ) -> None:
@@ -81,7 +90,8 @@ def watch(
 
     known = catalogue.load()
     place, exercises = workspace.aim(targets, known, folder)
-    policy = engine.Policy(timeout_s=timeout, own=own, limits=engine.Limits(isolation=isolation))
+    limits = engine.Limits(isolation=isolation)
+    policy = engine.Policy(timeout_s=timeout, own=own, limits=limits, backend=backend)
     running = Watch(place, exercises, policy, open_page=open_page)
     fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     form = form or ("terminal" if fancy else "plain")

@@ -23,6 +23,7 @@ from typing import NoReturn
 from grader.catalogue import SUITES, Exercise
 from grader.sandbox import jail, wire
 from grader.sandbox.nursery import Lease, Nursery, NurseryError
+from grader.sandbox.spawned import PipeConnection, Spawner
 
 _TAKE = b"j"  # what is sent with a connection for the next judge
 
@@ -72,6 +73,73 @@ class Bench:
     def close(self) -> None:
         """End the judge on the bench and all that were forked from it."""
         self._connection.close()
+
+
+class SpawnedBench:
+    """Where there is no fork: one judge that grades again and again, and is replaced when killed.
+
+    Every grading has a seed and a worker of its own there too; what the judge keeps is what it has
+    imported.
+    """
+
+    def __init__(self, nursery: Spawner):
+        self._nursery = nursery
+        self._judge: PipeConnection | None = None
+        self._entry = ""
+        self.fork_judge("grader.judge.desk:main").close()
+
+    def fork_judge(self, entry: str) -> Borrowed:
+        """The judge that stands ready, or a new one."""
+        if self._judge is None or not self._judge.alive or entry != self._entry:
+            if self._judge is not None:
+                self._judge.close()
+            self._judge, self._entry = self._nursery.fork_judge(entry), entry
+        return Borrowed(self._judge)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the judge that stands ready has not ended."""
+        return self._judge is not None and self._judge.alive
+
+    def last_words(self) -> str:
+        """What the judges wrote on standard error, for a fault report."""
+        return self._nursery.last_words()
+
+    def close(self) -> None:
+        """End the judge."""
+        if self._judge is not None:
+            self._judge.close()
+
+
+class Borrowed:
+    """A line to the judge that stays open for the next grading, unless this one was broken off."""
+
+    def __init__(self, line: PipeConnection):
+        self._line = line
+        self.recv = line.recv
+        self.sendall = line.sendall
+        self.shutdown = line.shutdown
+
+    def close(self) -> None:
+        """Give it back."""
+
+    def __enter__(self) -> Borrowed:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._line.close()
+
+
+def open_bench(nursery: Nursery | Spawner, exercises: Iterable[Exercise]) -> Bench | SpawnedBench:
+    """The bench that suits where judges come from.
+
+    Raises:
+        NurseryError: a judge cannot be had.
+    """
+    if isinstance(nursery, Spawner):
+        return SpawnedBench(nursery)
+    return Bench(nursery, exercises)
 
 
 # ---- the judge on the bench

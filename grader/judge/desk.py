@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import signal
-import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,13 @@ from grader import catalogue, shelf
 from grader.report import Graded
 from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease
+from grader.sandbox.spawned import SpawnLease
 
 from .session import Job, grade_in_process, grade_in_worker
+from .student import AnyLease
 
 
-def main(connection: socket.socket, lease: Lease) -> None:
+def main(connection: wire.Line, lease: AnyLease) -> None:
     """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`.
 
     An order that asks for it is told the `verdict` before the mistake has its name.
@@ -28,6 +28,8 @@ def main(connection: socket.socket, lease: Lease) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while (body := wire.receive(connection)) is not None:
         order = wire.decode(body)
+        if isinstance(lease, SpawnLease):
+            lease.expect(len(order["exercises"]) + bool(order.get("early")))
         try:
             tell = functools.partial(_tell, connection) if order.get("early") else None
             for graded in grade(order, lease, tell):
@@ -37,13 +39,13 @@ def main(connection: socket.socket, lease: Lease) -> None:
             _send(connection, {"fault": traceback.format_exc()})
 
 
-def _tell(connection: socket.socket, graded: Graded) -> None:
+def _tell(connection: wire.Line, graded: Graded) -> None:
     _send(connection, {"verdict": dataclasses.asdict(graded)})
 
 
 def grade(
     order: Mapping[str, Any],
-    lease: Lease | None,
+    lease: AnyLease | None,
     on_verdict: Callable[[Graded], None] | None = None,
 ) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
@@ -92,7 +94,7 @@ def solutions(
     )
 
 
-def _send(connection: socket.socket, message: Mapping[str, Any]) -> None:
+def _send(connection: wire.Line, message: Mapping[str, Any]) -> None:
     try:
         body = wire.encode(dict(message))
     except wire.WireError as error:

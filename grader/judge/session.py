@@ -27,7 +27,7 @@ from grader.catalogue import Exercise, Text
 from grader.report import Failure, Graded, Outcome, Printed, Test, worst
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
@@ -36,6 +36,7 @@ from .check import CheckFailed
 from .diagnosis import Seen, diagnose, known_wrongs
 from .marks import variant_room
 from .student import (
+    AnyLease,
     Asked,
     Backend,
     BadAnswer,
@@ -44,11 +45,13 @@ from .student import (
     OutOfMemory,
     Output,
     Raised,
+    SpawnedBackend,
     Student,
     StudentFailure,
     TimedOut,
     WorkerBackend,
     chance,
+    open_worker,
     raised,
     set_chance,
 )
@@ -110,7 +113,7 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: Lease) -> Graded:
+def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
     """Grade in jailed workers; a new one follows where the learner's code ended the last."""
     output = Output(job.output_bytes)
     seat = _WorkerSeat(job, lease, output)
@@ -199,17 +202,17 @@ class _LocalSeat(_Seat):
 
 
 class _WorkerSeat(_Seat):
-    def __init__(self, job: Job, lease: Lease, output: Output):
+    def __init__(self, job: Job, lease: AnyLease, output: Output):
         self.job = job
         self.lease = lease
         self.output = output
         self.isolation = "none"
         self.left_s = job.time_s
-        self.worker: WorkerBackend | None = None
+        self.worker: WorkerBackend | SpawnedBackend | None = None
 
     def load(self) -> Mapping[str, Any]:
         job = self.job
-        self.worker = WorkerBackend(self.lease, job.limits, self.left_s, self.output)
+        self.worker = open_worker(self.lease, job.limits, self.left_s, self.output)
         if not self.worker.isolation:
             raise NurseryError(self.worker.refused)
         self.isolation = self.worker.isolation

@@ -21,9 +21,11 @@ from typing import Any, Literal
 
 from grader import engine
 from grader.catalogue import Exercise, Text
-from grader.judge.bench import Bench
+from grader.judge.bench import Bench, Borrowed, SpawnedBench, open_bench
 from grader.report import Graded, Outcome, Report
+from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import Nursery, NurseryError, ScratchError
+from grader.sandbox.spawned import Spawner
 
 from .progress import Progress
 from .workspace import Workspace, WorkspaceError
@@ -440,7 +442,7 @@ class Watch:
         if self.focus.id in self.found:
             yield Shown(self.focus, self.found[self.focus.id])
         else:
-            self._begin([self.focus], "next", chain=False)
+            self._begin([self.focus], "key", chain=False)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -558,7 +560,7 @@ class _Grader:
         self.place = place
         self.policy = policy
         self.tell = tell
-        self.judges = _Judges(exercises)
+        self.judges = _Judges(exercises, policy.backend)
         self._wanted: _Job | None = None
         self._changed = threading.Condition()
         self._over = False
@@ -649,6 +651,7 @@ class _Grader:
                 )
             except NurseryError as error:
                 fault = error
+            self.judges.rest()
             if self._outdated(job):
                 return None
             failed = fault is not None or (report and report.exercises[0].outcome == "fault")
@@ -667,15 +670,16 @@ class _Grader:
 class _Judges:
     """Where judges come from: a bench that is there when it is needed, and again after a fault."""
 
-    def __init__(self, exercises: Sequence[Exercise]):
+    def __init__(self, exercises: Sequence[Exercise], backend: Backend | None):
         self._exercises = exercises
+        self._backend = backend
         self._lock = threading.Lock()
-        self._nursery: Nursery | None = None
-        self._bench: Bench | None = None
-        self._judge: socket.socket | None = None
+        self._nursery: Nursery | Spawner | None = None
+        self._bench: Bench | SpawnedBench | None = None
+        self._judge: socket.socket | Borrowed | None = None
         self._dropped = False
 
-    def warm(self) -> Bench:
+    def warm(self) -> Bench | SpawnedBench:
         """Start the fork server and the judge on the bench, where they are not there yet.
 
         Raises:
@@ -685,9 +689,12 @@ class _Judges:
         with self._lock:
             if self._bench is not None:
                 return self._bench
-            nursery = self._nursery = Nursery(engine.preloads(self._exercises))
+            nursery = open_nursery(engine.preloads(self._exercises), self._backend)
+            self._nursery = nursery
         try:
-            bench = Bench(nursery, self._exercises)  # it waits for the server; meanwhile: close()
+            bench = open_bench(
+                nursery, self._exercises
+            )  # it waits for the server; meanwhile: close()
         except NurseryError:
             self.close()
             raise
@@ -698,7 +705,7 @@ class _Judges:
         bench.close()
         raise NurseryError("the fork server was ended while it began")
 
-    def fork_judge(self, entry: str) -> socket.socket:
+    def fork_judge(self, entry: str) -> Any:
         judge = self.warm().fork_judge(entry)
         with self._lock:
             self._judge = judge
@@ -722,6 +729,11 @@ class _Judges:
             if self._judge is not None:
                 _shut(self._judge)
 
+    def rest(self) -> None:
+        """The judge has done its work; there is nothing to kill."""
+        with self._lock:
+            self._judge = None
+
     def take_up(self) -> None:
         """Let judges work again."""
         with self._lock:
@@ -739,7 +751,7 @@ class _Judges:
             nursery.close()
 
 
-def _shut(connection: socket.socket) -> None:
+def _shut(connection: socket.socket | Borrowed) -> None:
     """Hang up, also for another thread that waits on it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,6 @@ import faulthandler
 import gc
 import importlib
 import os
-import resource
 import selectors
 import shutil
 import signal
@@ -41,6 +40,21 @@ class ScratchError(Exception):
     """There is no folder that can be written, or no room in it."""
 
 
+def scratch_folder() -> str:
+    """Make a folder in which every worker gets one of its own.
+
+    Raises:
+        ScratchError: there is no room for it.
+    """
+    try:
+        return tempfile.mkdtemp(prefix="happyllm-")
+    except OSError as error:
+        raise ScratchError(
+            f"{error.filename or 'scratch folder'}: {error.strerror}; "
+            "make room there, or set TMPDIR to a folder that can be written"
+        ) from error
+
+
 # ---- the side that asks
 
 
@@ -53,13 +67,7 @@ class Nursery:
         Raises:
             ScratchError: there is no room for its scratch folder.
         """
-        try:
-            self._scratch = tempfile.mkdtemp(prefix="happyllm-")
-        except OSError as error:
-            raise ScratchError(
-                f"{error.filename or 'scratch folder'}: {error.strerror}; "
-                "make room there, or set TMPDIR to a folder that can be written"
-            ) from error
+        self._scratch = scratch_folder()
         self._connection, theirs = socket.socketpair()
         start = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
@@ -422,7 +430,7 @@ def _live(link: int, output: int, limits: jail.Limits, scratch: str, number: int
 
 def _end_by(number: int) -> None:
     """End by the signal that ended the worker, so that no exit status is taken for one."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    jail.leave_no_core()
     with contextlib.suppress(OSError):  # nobody may change what SIGKILL does
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -459,7 +467,7 @@ def _enter(
         os.environ.clear()
         os.environ.update(jail.environment(scratch))
         tempfile.tempdir = None
-        _plain_streams()
+        plain_streams()
         faulthandler.enable(2)
         ready = {"isolation": isolation, "refused": "; ".join(refused)}
         connection.sendall(wire.frame(wire.encode(ready)))
@@ -517,7 +525,7 @@ def _confine(
     return isolation
 
 
-def _plain_streams() -> None:
+def plain_streams() -> None:
     """Fresh text streams on the worker's own descriptors; the server's went elsewhere.
 
     They are written line by line, so that what was printed before a crash can be shown.
