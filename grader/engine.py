@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import platform
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from typing import Protocol
 
 from happyllm import __version__
 
@@ -17,8 +19,10 @@ from .achievement import Achievement, Progressed
 from .catalogue import Exercise, Language, Milestone, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
 from .sandbox import wire
+from .sandbox.backends import Backend, open_nursery
 from .sandbox.jail import STRENGTHS, Isolation, Limits
-from .sandbox.nursery import Nursery, NurseryError
+from .sandbox.nursery import NurseryError
+from .sandbox.spawned import PipeConnection
 
 OnGraded = Callable[[Graded], None]
 OnProgressed = Callable[[Progressed], None]
@@ -35,6 +39,7 @@ class Policy:
         debug: run the code in this very process: breakpoints work, and nothing is held back.
         limits: isolation, memory, processes and files of one worker.
         output_bytes: how much of what the code prints is kept.
+        backend: fork processes or spawn them; none takes what suits the system.
     """
 
     seed: int | None = None
@@ -43,10 +48,19 @@ class Policy:
     debug: bool = False
     limits: Limits = field(default_factory=Limits)
     output_bytes: int = 16 * 1024
+    backend: Backend | None = None
 
 
 class EngineFault(Exception):
     """The grader itself failed."""
+
+
+class Judges(Protocol):
+    """Where judges come from: a `Nursery`, or the bench on which one is kept warm."""
+
+    def fork_judge(self, entry: str) -> socket.socket | PipeConnection: ...
+
+    def last_words(self) -> str: ...
 
 
 def grade(
@@ -54,8 +68,9 @@ def grade(
     sources: Mapping[str, str],
     policy: Policy = Policy(),
     *,
-    nursery: Nursery | None = None,
+    nursery: Judges | None = None,
     on_graded: OnGraded | None = None,
+    on_verdict: OnGraded | None = None,
 ) -> Report:
     """Grade one submission.
 
@@ -65,6 +80,7 @@ def grade(
         policy: how to grade.
         nursery: a fork server that is warm already; one is started, and ended, when none is given.
         on_graded: called with each exercise as soon as it is graded.
+        on_verdict: called before, with one that did not pass and whose mistake has no name yet.
 
     Raises:
         EngineFault: the grader cannot be started.
@@ -81,16 +97,18 @@ def grade(
         "timeout_s": policy.timeout_s,
         "limits": asdict(policy.limits),
         "output_bytes": policy.output_bytes,
+        "early": on_verdict is not None,
     }
     tell = on_graded or (lambda _: None)
+    early = on_verdict or (lambda _: None)
     if policy.debug:
         results = _grade_here(order, tell)
     elif nursery is not None:
-        results = _grade_by(nursery, order, exercises, tell)
+        results = _grade_by(nursery, order, exercises, tell, early)
     else:
         try:
-            with Nursery(preloads(exercises)) as own:
-                results = _grade_by(own, order, exercises, tell)
+            with open_nursery(preloads(exercises), policy.backend) as own:
+                results = _grade_by(own, order, exercises, tell, early)
         except NurseryError as error:
             raise EngineFault(str(error)) from error
     return Report(
@@ -112,7 +130,7 @@ def attempt(
     language: Language = "en",
     policy: Policy = Policy(),
     *,
-    nursery: Nursery | None = None,
+    nursery: Judges | None = None,
     on_progressed: OnProgressed | None = None,
 ) -> Achievement:
     """Play a chapter's milestone on one submission's own files, and nothing else.
@@ -143,7 +161,7 @@ def attempt(
     try:
         if nursery is not None:
             return _attempt_by(nursery, order, tell)
-        with Nursery() as own:
+        with open_nursery(("torch",), policy.backend) as own:
             return _attempt_by(own, order, tell)
     except NurseryError as error:
         raise EngineFault(str(error)) from error
@@ -157,14 +175,14 @@ class Offer:
     refused: str
 
 
-def examine() -> list[Offer]:
+def examine(backend: Backend | None = None) -> list[Offer]:
     """Find out which isolation this machine gives, from strong to weak.
 
     Raises:
         EngineFault: the fork server cannot be started.
     """
     try:
-        with Nursery(preload=()) as nursery:
+        with open_nursery((), backend) as nursery:
             return [Offer(isolation, refused) for isolation, refused in nursery.offers().items()]
     except NurseryError as error:
         raise EngineFault(str(error)) from error
@@ -186,7 +204,11 @@ def _grade_here(order: dict[str, object], tell: OnGraded) -> list[Graded]:
 
 
 def _grade_by(
-    nursery: Nursery, order: dict[str, object], exercises: Sequence[Exercise], tell: OnGraded
+    nursery: Judges,
+    order: dict[str, object],
+    exercises: Sequence[Exercise],
+    tell: OnGraded,
+    early: OnGraded,
 ) -> list[Graded]:
     """Hand the order to a judge; what it leaves ungraded, because it ended, is a fault."""
     results: list[Graded] = []
@@ -197,6 +219,9 @@ def _grade_by(
         while True:
             body = wire.receive(judge)
             reply = {"fault": "the judge has ended"} if body is None else wire.decode(body)
+            if "verdict" in reply:
+                early(build(Graded, reply["verdict"]))
+                continue
             if "graded" not in reply:
                 why = reply.get("fault", "")
                 break
@@ -210,7 +235,7 @@ def _grade_by(
     return results
 
 
-def _attempt_by(nursery: Nursery, order: dict[str, object], tell: OnProgressed) -> Achievement:
+def _attempt_by(nursery: Judges, order: dict[str, object], tell: OnProgressed) -> Achievement:
     """Hand the order to a judge, and pass on what it tells until it says how it ended."""
     with nursery.fork_judge("grader.judge.desk:main") as judge:
         with contextlib.suppress(ConnectionError):  # then there is no answer either

@@ -10,7 +10,9 @@ from socket import socket
 from typing import Any
 
 from grader.sandbox import wire
+from grader.sandbox.backends import open_nursery
 from grader.sandbox.nursery import Nursery, NurseryError
+from grader.sandbox.spawned import PipeConnection, Spawner
 
 ENTRY = "grader.judge.proving:main"
 
@@ -22,8 +24,8 @@ class ProverFault(Exception):
 class Provers:
     """A few judges that share the work."""
 
-    def __init__(self, connections: Iterable[socket], nursery: Nursery):
-        self._idle: queue.SimpleQueue[socket] = queue.SimpleQueue()
+    def __init__(self, connections: Iterable[socket | PipeConnection], nursery: Nursery | Spawner):
+        self._idle: queue.SimpleQueue[socket | PipeConnection] = queue.SimpleQueue()
         self._nursery = nursery
         self.count = 0
         for connection in connections:
@@ -73,7 +75,7 @@ def at_work(jobs: int, preload: Iterable[str] = ("torch",)) -> Iterator[Provers]
         ProverFault: the fork server cannot be started.
     """
     try:
-        with Nursery(preload) as nursery:
+        with open_nursery(preload) as nursery:
             connections = [nursery.fork_judge(ENTRY) for _ in range(jobs)]
             try:
                 yield Provers(connections, nursery)

@@ -33,11 +33,12 @@ class Grade(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, doctor, grading, learning, milestones, site, workspaces
+        from . import authoring, doctor, grading, learning, milestones, site, watch, workspaces
 
         commands = {
             "status": learning.status,
             "grade": grading.grade,
+            "watch": watch.watch,
             "hint": learning.hint,
             "solution": learning.solution,
             "milestone": milestones.milestone,
@@ -57,8 +58,8 @@ class Grade(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [
-            *("status", "grade", "hint", "solution", "milestone", "list", "init", "reset"),
-            *("update", "docs", "demo", "completion", "doctor", "build", "check", "new"),
+            *("status", "grade", "watch", "hint", "solution", "milestone", "list", "init"),
+            *("reset", "update", "docs", "demo", "completion", "doctor", "build", "check", "new"),
         ]
 
 
@@ -101,6 +102,7 @@ def command() -> None:
     happyllm-grade init my-llm      make a workspace, then: cd my-llm
     happyllm-grade                  where you are, and what is next
     happyllm-grade ch5/repeat_kv    grade one exercise
+    happyllm-grade watch            grade whatever you save
     happyllm-grade hint             when you are stuck
 
     Exit status: 0 all passed, 1 something did not, 2 a wrong command line or file, 3 a fault of

@@ -25,6 +25,7 @@ from .options import Target, console, folder_option, note, plain_option
 if TYPE_CHECKING:
     from grader import engine
     from grader.report import Graded, Report
+    from grader.sandbox.backends import Backend
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 FORMATS = ("terminal", "plain", "json")
@@ -64,6 +65,13 @@ def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float
     type=click.Choice(STRENGTHS),
     help="Demand this isolation, and fail where the machine does not give it.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(("fork", "spawn")),
+    envvar="HAPPYLLM_BACKEND",
+    show_default="HAPPYLLM_BACKEND, or what suits the system",
+    help="How processes are made; a spawned one has no jail.",
+)
 @click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
 @click.option("--debug", is_flag=True, help="Run the code in this process: breakpoint() works.")
 @plain_option
@@ -78,6 +86,7 @@ def grade(
     timeout: float | None,
     seed: int | None,
     isolation: Isolation | None,
+    backend: Backend | None,
     own: bool,
     debug: bool,
     plain: bool,
@@ -94,7 +103,7 @@ def grade(
     if debug and isolation:
         raise click.UsageError("--debug runs the code without isolation; leave one of the two out")
     limits = engine.Limits(isolation=isolation)
-    policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug, limits=limits)
+    policy = engine.Policy(seed, timeout, own, debug, limits, backend=backend)
     sources = place.sources(exercises)
     form = form or ("plain" if plain else None)
     report = _run(exercises, sources, policy, form, output, lang)

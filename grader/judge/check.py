@@ -291,5 +291,9 @@ def _wrong_values(
 
 
 def _index(values: torch.Tensor) -> tuple[int, ...]:
-    flat = int(values.argmax())
-    return tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), values.shape))
+    """Where the largest value stands; `torch.unravel_index` would import sympy for it (0.5 s)."""
+    left, index = int(values.argmax()), []
+    for size in reversed(values.shape):
+        left, place = divmod(left, size)
+        index.append(place)
+    return tuple(reversed(index))

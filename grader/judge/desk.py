@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
-import socket
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,53 @@ from grader import catalogue, shelf
 from grader.report import Graded
 from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease
+from grader.sandbox.spawned import SpawnLease
 
 from .session import Job, grade_in_process, grade_in_worker
+from .student import AnyLease
 
 
-def main(connection: socket.socket, lease: Lease) -> None:
-    """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`."""
+def main(connection: wire.Line, lease: AnyLease) -> None:
+    """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`.
+
+    An order that asks for it is told the `verdict` before the mistake has its name.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while (body := wire.receive(connection)) is not None:
         order = wire.decode(body)
+        if isinstance(lease, SpawnLease):
+            lease.expect(len(order.get("exercises", ("the milestone",))) + bool(order.get("early")))
         try:
             if "milestone" in order:
                 _attempt(order, lease, connection)
                 continue
-            for graded in grade(order, lease):
+            tell = functools.partial(_tell, connection) if order.get("early") else None
+            for graded in grade(order, lease, tell):
                 _send(connection, {"graded": dataclasses.asdict(graded)})
             _send(connection, {"done": True})
         except Exception:
             _send(connection, {"fault": traceback.format_exc()})
 
 
-def grade(order: Mapping[str, Any], lease: Lease | None) -> Iterator[Graded]:
+def _tell(connection: wire.Line, graded: Graded) -> None:
+    _send(connection, {"verdict": dataclasses.asdict(graded)})
+
+
+def grade(
+    order: Mapping[str, Any],
+    lease: AnyLease | None,
+    on_verdict: Callable[[Graded], None] | None = None,
+) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
-    for job in _jobs(order):
+    for job in _jobs(order, on_verdict):
         yield grade_in_process(job) if lease is None else grade_in_worker(job, lease)
 
 
-def _attempt(order: Mapping[str, Any], lease: Lease, connection: socket.socket) -> None:
+def _attempt(order: Mapping[str, Any], lease: AnyLease, connection: wire.Line) -> None:
     """Play a chapter's milestone; each stretch of training is told, and then how it ended."""
     from . import goal
 
-    chapters = catalogue.load(Path(order["suites"])).chapters
+    chapters = known_exercises(Path(order["suites"])).chapters
     milestone = next(c.milestone for c in chapters if c.id == order["milestone"])
     assert milestone is not None
 
@@ -55,8 +70,21 @@ def _attempt(order: Mapping[str, Any], lease: Lease, connection: socket.socket) 
     _send(connection, goal.as_message(goal.attempt(milestone, order, lease, tell)))
 
 
-def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
-    known = catalogue.load(Path(order["suites"]))
+@functools.lru_cache(maxsize=1)
+def _catalogue(suites: Path, stamps: tuple[int, ...]) -> catalogue.Catalogue:
+    return catalogue.load(suites)
+
+
+def known_exercises(suites: Path) -> catalogue.Catalogue:
+    """The catalogue, read again only when a chapter.toml has changed."""
+    files = sorted(suites.glob("ch*/chapter.toml"))
+    return _catalogue(suites, tuple(file.stat().st_mtime_ns for file in files))
+
+
+def _jobs(
+    order: Mapping[str, Any], on_verdict: Callable[[Graded], None] | None = None
+) -> Iterator[Job]:
+    known = known_exercises(Path(order["suites"]))
     for exercise_id in order["exercises"]:
         exercise = known[exercise_id]
         yield Job(
@@ -69,6 +97,7 @@ def _jobs(order: Mapping[str, Any]) -> Iterator[Job]:
             limits=jail.Limits(**order["limits"]),
             output_bytes=order["output_bytes"],
             suite=Path(order["suites"], exercise.chapter, exercise.suite.name),
+            on_verdict=on_verdict,
         )
 
 
@@ -82,7 +111,7 @@ def solutions(
     )
 
 
-def _send(connection: socket.socket, message: Mapping[str, Any]) -> None:
+def _send(connection: wire.Line, message: Mapping[str, Any]) -> None:
     try:
         body = wire.encode(dict(message))
     except wire.WireError as error:

@@ -20,10 +20,11 @@ from grader.catalogue import Language, Milestone, Text
 from grader.report import Failure, Printed
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
-from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.nursery import NurseryError
 from grader.sandbox.worker import seed as seed_all
 
 from .student import (
+    AnyLease,
     BadAnswer,
     Died,
     OutOfMemory,
@@ -79,7 +80,7 @@ class Stage:
 
 
 def attempt(
-    milestone: Milestone, order: Mapping[str, Any], lease: Lease, tell: Tell
+    milestone: Milestone, order: Mapping[str, Any], lease: AnyLease, tell: Tell
 ) -> Achievement:
     """Play a milestone on the files of an order; whatever the code does, an answer comes back."""
     started = time.monotonic()

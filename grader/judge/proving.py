@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import signal
-import socket
 import sys
 import traceback
 from collections import Counter, defaultdict
@@ -24,13 +23,13 @@ from grader.report import Graded, build
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease
 
 from . import marks
 from .session import Job, grade_in_worker, grade_room
+from .student import AnyLease
 
 
-def main(connection: socket.socket, lease: Lease) -> None:
+def main(connection: wire.Line, lease: AnyLease) -> None:
     """Carry out tasks from `connection` until it closes, and answer each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what is imported stays; looking through it again and again takes time
@@ -58,7 +57,7 @@ class Killers:
             self._counts[job.exercise.id][first.id] += 1
 
 
-def answer(task: Mapping[str, Any], lease: Lease, killers: Killers) -> dict[str, Any]:
+def answer(task: Mapping[str, Any], lease: AnyLease, killers: Killers) -> dict[str, Any]:
     """Carry out one task.
 
     `do` is `marks` (what the suite says of itself), `submission` (a text, in the jail) or

@@ -27,7 +27,7 @@ from grader.catalogue import Exercise, Text
 from grader.report import Failure, Graded, Outcome, Printed, Test, worst
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
@@ -36,6 +36,7 @@ from .check import CheckFailed
 from .diagnosis import Seen, diagnose, known_wrongs
 from .marks import variant_room
 from .student import (
+    AnyLease,
     Asked,
     Backend,
     BadAnswer,
@@ -44,11 +45,13 @@ from .student import (
     OutOfMemory,
     Output,
     Raised,
+    SpawnedBackend,
     Student,
     StudentFailure,
     TimedOut,
     WorkerBackend,
     chance,
+    open_worker,
     raised,
     set_chance,
 )
@@ -82,6 +85,7 @@ class Job:
         stop_early: end at the first test that does not pass.
         first: the tests to begin with, where the order is free.
         diagnose: name the mistake when a test does not pass.
+        on_verdict: told the verdict while the mistake is still without its name.
     """
 
     exercise: Exercise
@@ -96,6 +100,7 @@ class Job:
     stop_early: bool = False
     first: tuple[str, ...] = ()
     diagnose: bool = True
+    on_verdict: Callable[[Graded], None] | None = None
 
     @property
     def modules(self) -> list[Source]:
@@ -110,11 +115,20 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: Lease) -> Graded:
+def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
     """Grade in jailed workers; a new one follows where the learner's code ended the last."""
     output = Output(job.output_bytes)
     seat = _WorkerSeat(job, lease, output)
     started = time.monotonic()
+
+    def whole(graded: Graded) -> Graded:
+        text = _own_lines(output.text(), job.files)
+        printed = Printed(text, output.dropped) if output.kept else None
+        took = round(time.monotonic() - started, 4)
+        return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+
+    if (tell := job.on_verdict) is not None:
+        job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
         graded = _grade(job, seat)
     except NurseryError as error:
@@ -123,10 +137,7 @@ def grade_in_worker(job: Job, lease: Lease) -> Graded:
         graded = _ended(job, "fault", _fault(traceback.format_exc()[-3000:]))
     finally:
         seat.close()
-    text = _own_lines(output.text(), job.files)
-    printed = Printed(text, output.dropped) if output.kept else None
-    took = round(time.monotonic() - started, 4)
-    return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+    return whole(graded)
 
 
 def grade_in_process(job: Job) -> Graded:
@@ -140,6 +151,12 @@ def grade_in_process(job: Job) -> Graded:
 def grade_room(job: Job, room: Room) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
     return _grade(job, _FixedSeat(room))
+
+
+def rehearse(suite: Path) -> None:
+    """Import a suite and have pytest collect it, and run no test, to be quicker afterwards."""
+    with _kept_as_it_was():
+        pytest.main([*_PYTEST, "--collect-only", "--rootdir", str(suite.parent), str(suite)])
 
 
 # ---- where the learner's code sits
@@ -187,17 +204,17 @@ class _LocalSeat(_Seat):
 
 
 class _WorkerSeat(_Seat):
-    def __init__(self, job: Job, lease: Lease, output: Output):
+    def __init__(self, job: Job, lease: AnyLease, output: Output):
         self.job = job
         self.lease = lease
         self.output = output
         self.isolation = "none"
         self.left_s = job.time_s
-        self.worker: WorkerBackend | None = None
+        self.worker: WorkerBackend | SpawnedBackend | None = None
 
     def load(self) -> Mapping[str, Any]:
         job = self.job
-        self.worker = WorkerBackend(self.lease, job.limits, self.left_s, self.output)
+        self.worker = open_worker(self.lease, job.limits, self.left_s, self.output)
         if not self.worker.isolation:
             raise NurseryError(self.worker.refused)
         self.isolation = self.worker.isolation
@@ -293,14 +310,16 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
         outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None
+    first = next((test.failure for test in tests if test.outcome == outcome), None)
     if job.diagnose and outcome in ("failed", "error") and plugin.suite is not None:
+        if job.on_verdict is not None:
+            job.on_verdict(replace(_ended(job, outcome, first), tests=tuple(tests)))
         passed = {test.id for test in tests if test.outcome == "passed"}
         mistake = diagnose(
             [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
             known_wrongs(plugin.suite),
             lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
         )
-    first = next((test.failure for test in tests if test.outcome == outcome), None)
     return replace(_ended(job, outcome, first), tests=tuple(tests), mistake=mistake)
 
 

@@ -28,6 +28,7 @@ from grader.report import Frame
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Lease, NurseryError
+from grader.sandbox.spawned import SpawnLease
 from grader.sandbox.worker import (
     MAX_BASES,
     MAX_FRAMES,
@@ -39,6 +40,7 @@ from grader.sandbox.worker import (
 )
 
 PROBE_NAMES = {"torch"}
+START_S = 120.0  # how long a spawned worker may take to import what it needs
 
 
 # ---- what can go wrong in the room
@@ -271,6 +273,82 @@ class WorkerBackend:
         self.selector.close()
         self.link.close()
         os.close(self.pipe)
+
+
+class SpawnedBackend:
+    """A worker that was spawned, behind two pipes. It is asked and killed as a jailed one is."""
+
+    def __init__(self, lease: SpawnLease, limits: Limits, time_s: float, output: Output):
+        self.output = output
+        self.frames = wire.Frames()
+        self.worker = lease.take()
+        self.number: int | None = 0
+        self.left_s = START_S  # it may still import torch, which is not the learner's time
+        self.worker.begin(limits, output.add)
+        try:
+            ready = wire.decode(self._receive())
+        except StudentFailure as failure:
+            self.close()
+            said = output.text()
+            raise NurseryError(
+                f"a worker ended before it was ready ({failure})\n{said}"
+            ) from failure
+        self.left_s = time_s
+        self.isolation: str = ready["isolation"]
+        self.refused: str = ready["refused"]
+
+    def ask(self, body: bytes) -> bytes:
+        if self.number is None:
+            raise TimedOut if self.left_s <= 0 else BadAnswer
+        try:
+            self.worker.send(wire.frame(body))
+            return self._receive()
+        except wire.WireError as error:
+            self.close()
+            raise BadAnswer(str(error)) from error
+
+    def _receive(self) -> bytes:
+        while True:
+            before = time.monotonic()
+            data = self.worker.receive(self.left_s)
+            self.left_s -= time.monotonic() - before
+            if data is None:
+                self.left_s = 0.0
+                self.close()
+                raise TimedOut
+            if not data:
+                ending = self.close()
+                if ending.status == OUT_OF_MEMORY:
+                    raise OutOfMemory
+                raise Died(ending.status, ending.signal)
+            bodies = list(self.frames.feed(data))
+            if len(bodies) > 1 or (bodies and self.frames.buffer):
+                raise wire.WireError("more came than was asked for")
+            if bodies:
+                return bodies[0]
+
+    def close(self) -> Any:
+        """Kill the worker and its group; say how it ended."""
+        if self.number is None:
+            return None
+        self.number = None
+        return self.worker.kill()
+
+
+AnyLease = Lease | SpawnLease
+
+
+def open_worker(
+    lease: AnyLease, limits: Limits, time_s: float, output: Output
+) -> WorkerBackend | SpawnedBackend:
+    """A worker of the kind that the lease gives.
+
+    Raises:
+        NurseryError: it cannot be started.
+    """
+    if isinstance(lease, SpawnLease):
+        return SpawnedBackend(lease, limits, time_s, output)
+    return WorkerBackend(lease, limits, time_s, output)
 
 
 # ---- what a suite sees

@@ -14,6 +14,11 @@ def render(report: Report, language: Language = "en", *, lead_on: bool = True) -
     return "\n".join(_lines(report, language, lead_on)) + "\n"
 
 
+def exercise(graded: Graded, language: Language = "en") -> str:
+    """One exercise of a report, with its reason."""
+    return "\n".join(_exercise(graded, language)) + "\n"
+
+
 def _lines(report: Report, language: Language, lead_on: bool) -> Iterator[str]:
     for graded in report.exercises:
         yield from _exercise(graded, language)

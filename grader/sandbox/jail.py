@@ -19,7 +19,6 @@ import errno
 import functools
 import os
 import re
-import resource
 import signal
 import site
 import sys
@@ -29,6 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from .isolation import STRENGTHS, Isolation
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     *(0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),
@@ -246,19 +250,34 @@ def _entries(folder: str) -> list[str]:
 
 
 def limit(limits: Limits) -> None:
-    """Set the process's limits; what is above its own hard limit stays where it is."""
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    for name, value in (
-        (resource.RLIMIT_AS, mapped + limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_FSIZE, limits.file_bytes),
-        (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    """Set the process's limits; what is above its own hard limit stays where it is.
+
+    Windows has none of them, and macOS none of memory that holds.
+    """
+    if resource is None:
+        return
+    values = {
+        resource.RLIMIT_CPU: limits.cpu_s,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_CORE: 0,
+    }
+    if sys.platform == "linux":
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        values |= {
+            resource.RLIMIT_AS: mapped + limits.memory_bytes,
+            resource.RLIMIT_NPROC: limits.processes,
+        }
+    for name, value in values.items():
         _, hard = resource.getrlimit(name)
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (most, most))
+
+
+def leave_no_core() -> None:
+    """Have no core file written when this process crashes."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def drop_capabilities() -> None:

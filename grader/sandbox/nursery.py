@@ -13,7 +13,6 @@ import fcntl
 import gc
 import importlib
 import os
-import resource
 import selectors
 import shutil
 import signal
@@ -41,6 +40,21 @@ class ScratchError(Exception):
     """There is no folder that can be written, or no room in it."""
 
 
+def scratch_folder() -> str:
+    """Make a folder in which every worker gets one of its own.
+
+    Raises:
+        ScratchError: there is no room for it.
+    """
+    try:
+        return tempfile.mkdtemp(prefix="happyllm-")
+    except OSError as error:
+        raise ScratchError(
+            f"{error.filename or 'scratch folder'}: {error.strerror}; "
+            "make room there, or set TMPDIR to a folder that can be written"
+        ) from error
+
+
 # ---- the side that asks
 
 
@@ -53,13 +67,7 @@ class Nursery:
         Raises:
             ScratchError: there is no room for its scratch folder.
         """
-        try:
-            self._scratch = tempfile.mkdtemp(prefix="happyllm-")
-        except OSError as error:
-            raise ScratchError(
-                f"{error.filename or 'scratch folder'}: {error.strerror}; "
-                "make room there, or set TMPDIR to a folder that can be written"
-            ) from error
+        self._scratch = scratch_folder()
         self._connection, theirs = socket.socketpair()
         start = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
@@ -119,8 +127,15 @@ class Nursery:
             return os.pread(self._errors, 4000, max(0, size - 4000)).decode(errors="replace")
         return ""
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the server and everything that was forked from it."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # also for a thread that waits on it
         self._connection.close()
         try:
             self._process.wait(timeout=2)  # it may still be importing
@@ -157,6 +172,13 @@ class Lease:
         request = {"op": "worker", "limits": asdict(limits)}
         number: int = _ask(self.connection, request, [link.fileno(), output])["worker"]
         return number
+
+    def share(self) -> Lease:
+        """A lease of its own for a process that this one forks; what it leaves ends with it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            _ask(self.connection, {"op": "lease"}, [theirs.fileno()])
+        return Lease(ours)
 
     def end_worker(self, number: int) -> Ending:
         """Kill a worker with all its children, and say how it ended."""
@@ -289,6 +311,10 @@ class _Server:
         self.judges[ours.fileno()] = pid
         return {"pid": pid}
 
+    def do_lease(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        self.selector.register(socket.socket(fileno=os.dup(fds[0])), selectors.EVENT_READ)
+        return {}
+
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])
         rules = self.library.ruleset()
@@ -326,9 +352,10 @@ class _Server:
             shutil.rmtree(self.scratch, ignore_errors=True)  # the owner may have been killed
             os._exit(0)
         self.selector.unregister(connection)
-        pid = self.judges.pop(connection.fileno())
+        pid = self.judges.pop(connection.fileno(), 0)  # none where a judge has forked another
         connection.close()
-        os.waitpid(pid, 0)
+        if pid:
+            os.waitpid(pid, 0)
 
     def let_go(self, keep: set[int]) -> None:
         """In a fork: close every descriptor that is the server's."""
@@ -427,7 +454,7 @@ def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
 
 def _end_by(number: int) -> None:
     """End by the signal that ended the worker, so that no exit status is taken for one."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    jail.leave_no_core()
     with contextlib.suppress(OSError):  # nobody may change what SIGKILL does
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -468,7 +495,7 @@ def _enter(ticket: _Ticket) -> NoReturn:
         os.environ.clear()
         os.environ.update(jail.environment(ticket.scratch))
         tempfile.tempdir = None
-        _plain_streams()
+        plain_streams()
         faulthandler.enable(2)
         ready = {"isolation": isolation, "refused": "; ".join(ticket.refused)}
         connection.sendall(wire.frame(wire.encode(ready)))
@@ -529,7 +556,7 @@ def _confine(ticket: _Ticket) -> jail.Isolation:
     return isolation
 
 
-def _plain_streams() -> None:
+def plain_streams() -> None:
     """Fresh text streams on the worker's own descriptors; the server's went elsewhere.
 
     They are written line by line, so that what was printed before a crash can be shown.

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import ctypes
 import math
-import socket
 import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgpack
 
@@ -322,7 +321,15 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def receive(connection: socket.socket, limit: int = MAX_FRAME) -> bytes | None:
+class Line(Protocol):
+    """Where bytes come from, and go to: a socket, or two pipes."""
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def sendall(self, data: bytes, /) -> object: ...
+
+
+def receive(connection: Line, limit: int = MAX_FRAME) -> bytes | None:
     """Wait for one whole frame; None when the other side has closed."""
     head = _exactly(connection, _LENGTH.size)
     if head is None:
@@ -333,7 +340,7 @@ def receive(connection: socket.socket, limit: int = MAX_FRAME) -> bytes | None:
     return _exactly(connection, length)
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes | None:
+def _exactly(connection: Line, count: int) -> bytes | None:
     parts = bytearray()
     while len(parts) < count:
         try:

@@ -16,7 +16,6 @@ import linecache
 import marshal
 import os
 import random
-import socket
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -237,7 +236,7 @@ def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
     return Room(target, modules, texts), {"state": "loaded", "unwritten": blank, "missing": missing}
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: wire.Line) -> None:
     """Answer requests until the judge hangs up. The jail is closed before this begins."""
     room: Room | None = None
     while (body := wire.receive(connection)) is not None:

@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from grader.judge.student import Output, Student, WorkerBackend
+from grader.judge.student import (
+    AnyLease,
+    Output,
+    SpawnedBackend,
+    Student,
+    WorkerBackend,
+    open_worker,
+)
 from grader.sandbox import wire
+from grader.sandbox.backends import BACKENDS
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Lease, Nursery
+from grader.sandbox.spawned import SpawnLease
 
 FILE = "ch5/it.py"
 
@@ -21,7 +30,7 @@ FILE = "ch5/it.py"
 class Jailed:
     """A worker in the jail that has been handed `ch5/it.py`, and what it said to that."""
 
-    backend: WorkerBackend
+    backend: WorkerBackend | SpawnedBackend
     reply: Any
 
     def __post_init__(self) -> None:
@@ -38,9 +47,33 @@ def warm() -> Iterator[Nursery]:
         yield nursery
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_backends"):
+        metafunc.parametrize("backend", BACKENDS, indirect=True)
+
+
 @pytest.fixture
-def jailed(warm: Nursery) -> Iterator[Callable[..., Jailed]]:
-    opened: list[WorkerBackend] = []
+def backend(request: pytest.FixtureRequest) -> str:
+    """How workers are made: forked, but for tests that are marked for both."""
+    return str(getattr(request, "param", "fork"))
+
+
+@pytest.fixture
+def lease(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AnyLease]:
+    """Where workers come from. A spawned one imports torch only when a tensor comes."""
+    if backend == "fork":
+        yield Lease(request.getfixturevalue("warm")._connection)
+        return
+    spawned = SpawnLease(str(tmp_path_factory.mktemp("scratch")), ())
+    yield spawned
+    spawned.close()
+
+
+@pytest.fixture
+def jailed(lease: AnyLease) -> Iterator[Callable[..., Jailed]]:
+    opened: list[WorkerBackend | SpawnedBackend] = []
 
     def open_(
         code: str,
@@ -52,8 +85,7 @@ def jailed(warm: Nursery) -> Iterator[Callable[..., Jailed]]:
         output_bytes: int = 16 * 1024,
         **limits: Any,
     ) -> Jailed:
-        lease = Lease(warm._connection)
-        backend = WorkerBackend(lease, Limits(**limits), time_s, Output(output_bytes))
+        backend = open_worker(lease, Limits(**limits), time_s, Output(output_bytes))
         opened.append(backend)
         if not backend.isolation:
             pytest.skip(backend.refused)

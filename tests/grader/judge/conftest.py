@@ -11,10 +11,10 @@ import pytest
 
 from grader.catalogue import Exercise, Text
 from grader.judge.session import Job, grade_in_worker
+from grader.judge.student import AnyLease
 from grader.report import Graded
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
-from grader.sandbox.nursery import Lease, Nursery
 
 EXERCISE = Exercise(
     id="ch9/it",
@@ -61,10 +61,10 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
 
 
 @pytest.fixture
-def grade(make_job: Callable[..., Job], warm: Nursery) -> Callable[..., Graded]:
+def grade(make_job: Callable[..., Job], lease: AnyLease) -> Callable[..., Graded]:
     """Grade a submission by a suite, in a jailed worker."""
 
     def run(suite: str, code: str = SOLUTION, **changes: Any) -> Graded:
-        return grade_in_worker(make_job(suite, code, **changes), Lease(warm._connection))
+        return grade_in_worker(make_job(suite, code, **changes), lease)
 
     return run

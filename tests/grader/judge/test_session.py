@@ -39,6 +39,7 @@ def outcomes(graded):
 # ---- each outcome
 
 
+@pytest.mark.both_backends
 def test_a_right_answer_passes_and_has_a_record_of_every_test(grade):
     graded = grade(SUITE)
     assert (graded.outcome, graded.points) == ("passed", 5)
@@ -52,6 +53,7 @@ def test_a_report_says_which_isolation_was_in_force(grade):
     assert grade(SUITE, limits=Limits(isolation="landlock")).isolation == "landlock"
 
 
+@pytest.mark.both_backends
 def test_a_wrong_answer_fails_and_shows_the_call(grade):
     graded = grade(SUITE, HALF + "def double(x): return x * 3")
     assert (graded.outcome, graded.points) == ("failed", 0)
@@ -61,6 +63,7 @@ def test_a_wrong_answer_fails_and_shows_the_call(grade):
     assert [one.name for one in graded.failure.arguments] == ["x"]
 
 
+@pytest.mark.both_backends
 def test_an_exception_is_an_error_told_with_its_line(grade):
     graded = grade(SUITE, HALF + "def double(x):\n    return x.lost")
     assert graded.outcome == "error"
@@ -75,6 +78,7 @@ def test_a_loop_without_end_is_a_timeout(grade):
     assert "0.5 s" in graded.failure.message.en
 
 
+@pytest.mark.both_backends
 def test_a_loop_without_end_at_the_top_of_the_file_is_a_timeout(grade):
     assert grade(SUITE, "while True: pass", time_s=0.5).outcome == "timeout"
 
@@ -86,6 +90,7 @@ def test_too_much_memory_is_told_with_the_limit(grade):
     assert "300 MiB" in graded.failure.message.en
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize("line", ["import happyllm", "from solutions.ch9 import it"])
 def test_reaching_for_the_answers_is_blocked(grade, line):
     graded = grade(SUITE, f"{line}\n{HALF}def double(x): return x * 2")
@@ -93,6 +98,7 @@ def test_reaching_for_the_answers_is_blocked(grade, line):
     assert "write it yourself" in graded.failure.message.en
 
 
+@pytest.mark.both_backends
 def test_a_stub_is_untouched(grade):
     graded = grade(SUITE, f"def double(x): {BLANK}\ndef half(x): {BLANK}")
     assert graded.outcome == "untouched"
@@ -106,12 +112,14 @@ def test_what_is_left_to_write_is_told_by_name(grade):
     assert graded.failure.message.en.startswith("double still raises NotImplementedError")
 
 
+@pytest.mark.both_backends
 def test_a_syntax_error_is_told_with_its_place(grade):
     graded = grade(SUITE, "x = 1\ndef double(x:\n")
     assert (graded.outcome, graded.failure.kind) == ("error", "syntax")
     assert graded.failure.message.en.startswith("ch9/it.py:2: SyntaxError")
 
 
+@pytest.mark.both_backends
 def test_a_name_that_is_gone_is_told(grade):
     graded = grade(SUITE, HALF)
     assert (graded.outcome, graded.failure.kind) == ("error", "missing")
@@ -124,11 +132,13 @@ def test_a_file_that_is_gone_is_told(grade):
     assert "ch9/it.py is not in the workspace" in graded.failure.message.en
 
 
+@pytest.mark.both_backends
 def test_leaving_the_program_is_an_error_with_an_advice(grade):
     graded = grade(SUITE, HALF + "import sys\ndef double(x): sys.exit(0)")
     assert (graded.outcome, graded.failure.kind) == ("error", "exit")
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     ("end", "kind"), [("os._exit(0)", "exit"), ("os._exit(255)", "exit"), ("os.abort()", "crash")]
 )
@@ -137,11 +147,13 @@ def test_the_end_of_the_interpreter_is_an_error(grade, end, kind):
     assert (graded.outcome, graded.failure.kind) == ("error", kind)
 
 
+@pytest.mark.both_backends
 def test_after_a_crash_the_next_test_gets_a_worker_of_its_own(grade):
     code = HALF + "import ctypes\ndef double(x): ctypes.string_at(0)"
     assert outcomes(grade(SUITE, code)) == ["error", "passed"]
 
 
+@pytest.mark.both_backends
 def test_after_a_timeout_no_test_gets_more_time(grade):
     graded = grade(SUITE, HALF + "def double(x):\n while True: pass", time_s=0.5)
     assert outcomes(graded) == ["timeout", "timeout"]
@@ -231,6 +243,7 @@ LOADED = {"state": "loaded", "unwritten": [], "missing": []}
 """
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     "body",
     [
@@ -360,6 +373,7 @@ def test_grading_leaves_no_module_and_no_path_behind(grade):
     assert sys.path == path
 
 
+@pytest.mark.both_backends
 def test_what_is_printed_is_kept(grade):
     graded = grade(SUITE, HALF + "print('hello')\ndef double(x): return x * 2")
     assert graded.printed.text == "hello\n"

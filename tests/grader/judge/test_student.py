@@ -12,15 +12,19 @@ from grader.judge.student import (
     Died,
     LocalBackend,
     OutOfMemory,
+    Output,
     Raised,
     Remote,
     Student,
     TimedOut,
+    open_worker,
     portable,
     raised,
 )
+from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
-from grader.sandbox.wire import WireError, encode, frame
+from grader.sandbox.spawned import SpawnLease
+from grader.sandbox.wire import WireError, decode, encode, frame
 from grader.sandbox.worker import local_room
 
 CODE = """
@@ -43,10 +47,25 @@ def hungry(): return torch.empty(1 << 40)
 """
 
 
-@pytest.fixture(params=["worker", "in process"])
-def student(request, jailed):
+@pytest.fixture(scope="module")
+def spawned(tmp_path_factory):
+    """One spawned worker for all, since it has to import torch."""
+    lease = SpawnLease(str(tmp_path_factory.mktemp("scratch")))
+    backend = open_worker(lease, Limits(), 120.0, Output(1000))
+    module = ["ch5.it", "ch5/it.py", CODE]
+    order = {"modules": [module], "target": "ch5.it", "blanks": [], "names": [], "seed": 1}
+    assert decode(backend.ask(encode(order)))["state"] == "loaded"
+    yield backend
+    backend.close()
+    lease.close()
+
+
+@pytest.fixture(params=["worker", "spawned", "in process"])
+def student(request):
     if request.param == "worker":
-        return jailed(CODE).student
+        return request.getfixturevalue("jailed")(CODE).student
+    if request.param == "spawned":
+        return Student(request.getfixturevalue("spawned"), (), "ch5/it.py")
     return Student(
         LocalBackend(local_room([Source("ch5.it", "ch5/it.py", CODE)], "ch5.it")), (), ""
     )

@@ -235,6 +235,7 @@ def test_a_long_message_is_cut():
     assert len(raised_by("raise ValueError('x' * 10**6)")["message"]) == MAX_TEXT
 
 
+@pytest.mark.both_backends
 def test_a_syntax_error_is_told_where_it_stands(jailed):
     said = jailed("x = 1\ndef f(:\n").reply["raised"]
     assert said["type"] == "SyntaxError"
@@ -314,27 +315,32 @@ def test_blanks_are_told_in_the_order_of_the_exercise():
 # ---- how a submission is admitted
 
 
+@pytest.mark.both_backends
 def test_a_submission_that_loads_is_loaded(jailed):
     reply = jailed("def f(): return 1", blanks=("f",), names=("f",)).reply
     assert reply == {"state": "loaded", "unwritten": [], "missing": []}
 
 
+@pytest.mark.both_backends
 def test_a_stub_is_untouched_and_is_not_run(jailed):
     worker = jailed(f"print('run')\ndef f(): {BLANK}", blanks=("f",), names=("f",))
     assert worker.reply["state"] == "untouched"
     assert worker.output.text() == ""
 
 
+@pytest.mark.both_backends
 def test_a_half_written_submission_is_loaded_and_says_what_is_left(jailed):
     code = f"def f(): {BLANK}\ndef g(): return 1"
     reply = jailed(code, blanks=("f", "g"), names=("f", "g")).reply
     assert (reply["state"], reply["unwritten"]) == ("loaded", ["f"])
 
 
+@pytest.mark.both_backends
 def test_names_that_a_submission_lacks_are_told(jailed):
     assert jailed("def g(): ...", names=("f", "g")).reply["missing"] == ["f"]
 
 
+@pytest.mark.both_backends
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
