@@ -112,11 +112,13 @@ class Origin:
         value: `nan` or `inf`.
         operation: `torch.rsqrt`.
         frame: the learner's line that called for it; none where it was a backward pass.
+        source: where the infinity came from that it made a NaN of.
     """
 
     value: str
     operation: str
     frame: Frame | None = None
+    source: Origin | None = None
 
 
 @dataclass(frozen=True)

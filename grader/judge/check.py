@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 
@@ -37,6 +37,15 @@ class Compared:
     got: torch.Tensor
     expected: torch.Tensor
     allowed: float
+
+    def made_up(self) -> Literal["nan", "inf"] | None:
+        """What came that is not finite, where what is expected is."""
+        if self.got.shape != self.expected.shape:
+            return None
+        odd = self.got[self.expected.isfinite() & ~self.got.isfinite()]
+        if odd.numel() == 0:
+            return None
+        return "nan" if bool(odd.isnan().any()) else "inf"
 
 
 class CheckFailed(AssertionError):

@@ -101,9 +101,7 @@ def of_dtypes(got: torch.Tensor, expected: torch.Tensor, allowed: float) -> Text
     return Text("The values are right; only the dtype is not.", "值都对，只是 dtype 不对。")
 
 
-def of_arguments(
-    got: torch.Tensor, arguments: Mapping[str, torch.Tensor], allowed: float
-) -> Text | None:
+def of_arguments(got: torch.Tensor, arguments: Mapping[str, torch.Tensor]) -> Text | None:
     """Say whether an answer is one of the arguments, as it came."""
     for name, given in arguments.items():
         same = given.shape == got.shape and given.dtype == got.dtype and not got.dtype.is_complex
@@ -267,7 +265,8 @@ def _region(off: torch.Tensor) -> Text | None:
 
 def _regions(off: torch.Tensor) -> Iterator[tuple[int, Text]]:
     """Regions that hold every wrong value, each with its size."""
-    parts, size = [], off.numel()
+    parts: list[Text] = []
+    size = off.numel()
     for d, n in enumerate(off.shape):
         hit = off.movedim(d, 0).reshape(n, -1).any(1).nonzero().flatten().tolist()
         if len(hit) < n:

@@ -110,6 +110,12 @@ class Backend(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
 class LocalBackend:
     """A room in this very process, with random numbers of its own, as a worker has them.
 
@@ -130,7 +136,7 @@ class LocalBackend:
             set_chance(ours)
 
     def aside(self, seconds: float) -> AbstractContextManager[None]:
-        return contextlib.redirect_stdout(io.StringIO())  # type: ignore[return-value]
+        return _unheard()
 
 
 Chance = tuple[Any, torch.Tensor]
@@ -440,10 +446,18 @@ def origin(student: Student, asked: Asked, wanted: str) -> Origin | None:
             said = _unfold(wire.decode(student._backend.ask(body)), number)
     except (StudentFailure, wire.WireError):
         return None
+    return _origin(said)
+
+
+def _origin(said: Any, depth: int = 1) -> Origin | None:
+    """What the room says of an operation, checked field by field."""
     if type(said) is not dict or type(said.get("operation")) is not str:
         return None
-    operation = re.sub(r"[^\w.]", "", said["operation"], flags=re.ASCII)[:MAX_OPERATION]
-    return Origin(wanted, operation, _frame(said.get("frame"))) if operation else None
+    operation = re.sub(r"[^\w.+*/@()-]", "", said["operation"], flags=re.ASCII)[:MAX_OPERATION]
+    if not operation or said.get("value") not in ("nan", "inf"):
+        return None
+    source = _origin(said.get("source"), depth - 1) if depth else None
+    return Origin(said["value"], operation, _frame(said.get("frame")), source)
 
 
 class Remote:

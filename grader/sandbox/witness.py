@@ -6,10 +6,12 @@ This runs beside the learner's code, on the untrusted side. What it says is a hi
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import math
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -21,9 +23,9 @@ _NAME = re.compile(r"(?<![\w.\"'])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?")
 _PLAIN = (bool, int, float, str, type(None))
 _STORES = ("_parameters", "_buffers", "_modules")  # of a torch.nn.Module
 
-# What these make holds whatever was in memory; what they were told to hold is no finding either.
-_BLANK = ("empty", "new_empty", "resize", "set_", "random")
-_PRODUCTS = {"mm": "matmul", "bmm": "matmul", "addmm": "matmul", "baddbmm": "matmul"}
+# What these hold is no finding: whatever was in memory, and what was there before.
+_BLANK = ("empty", "new_empty", "resize", "__get__", "__set__", "grad", "backward", "random_")
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "true_divide": "/", "matmul": "@"}
 
 
 # ---- names
@@ -107,48 +109,71 @@ def origin(run: Callable[[], Any], files: Mapping[str, str], wanted: str) -> dic
         wanted: `nan` or `inf`.
 
     Returns:
-        `operation`, and the `frame` of the learner's that called for it, or none.
+        The `value` that it made, the `operation`, the `frame` of the learner's that called for it,
+        or none, and the `source` of the infinity that it made a NaN of, or none.
     """
-    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.overrides import TorchFunctionMode
 
-    found: list[dict[str, Any]] = []
+    first: dict[str, dict[str, Any]] = {}
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(
+    class Watch(TorchFunctionMode):
+        def __torch_function__(
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             kwargs = kwargs or {}
-            if found:
+            name = getattr(function, "__name__", "")
+            if wanted in first or name.startswith(_BLANK):
                 return function(*args, **kwargs)
-            name = function._schema.name.rpartition("::")[2]
-            changes = function._schema.is_mutable
-            before = changes and _holds((args, kwargs), wanted)
+            given = [value for value in ("nan", "inf") if _holds((args, kwargs), value)]
             answer = function(*args, **kwargs)
-            if name.startswith(_BLANK) or before or not _holds(answer, wanted):
-                return answer
-            if changes or not _holds((args, kwargs), wanted):
-                frame = _frame(sys._getframe(1), files)
-                found.append({"operation": _operation(name), "frame": frame})
+            for value in ("nan", "inf"):
+                if value in first or value in given or not _holds(answer, value):
+                    continue
+                source = first.get("inf") if "inf" in given else None
+                first[value] = {
+                    "value": value,
+                    "operation": _operation(function, name),
+                    "frame": _frame(sys._getframe(1), files),
+                    "source": source,
+                }
             return answer
 
+    with contextlib.suppress(Exception), Watch():
+        run()
+    if wanted in first:
+        return first[wanted]
+    backward = _in_the_backward_pass(run)
+    if not backward:
+        return None
+    return {"value": "nan", "operation": backward, "frame": None, "source": None}
+
+
+def _in_the_backward_pass(run: Callable[[], Any]) -> str:
+    """The operation whose gradient is the first NaN."""
+    import torch
+
     try:
-        with Watch():
+        with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True):
+            warnings.simplefilter("ignore")
             run()
+    except RuntimeError as error:
+        found = re.match(r"Function '(\w+?)Backward\d*' returned nan", str(error))
+        return f"torch.{found[1].lower()}" if found else ""
     except Exception:
         pass
-    return found[0] if found else None
+    return ""
 
 
 def _holds(value: Any, wanted: str) -> bool:
-    """Whether a NaN is among the numbers of some arguments, or an infinity or NaN."""
+    """Whether a NaN is among some numbers, or an infinity."""
     import torch
 
     for one in _leaves(value):
         if isinstance(one, float):
-            if math.isnan(one) or (wanted == "inf" and math.isinf(one)):
+            if math.isnan(one) if wanted == "nan" else math.isinf(one):
                 return True
         elif isinstance(one, torch.Tensor) and (one.is_floating_point() or one.is_complex()):
-            odd = one.isnan() if wanted == "nan" else ~one.isfinite()
+            odd = one.isnan() if wanted == "nan" else one.isinf()
             if bool(odd.any()):
                 return True
     return False
@@ -164,11 +189,15 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _operation(name: str) -> str:
-    name = name.strip("_")
-    if name.startswith("scaled_dot_product"):
-        return "F.scaled_dot_product_attention"
-    name = _PRODUCTS.get(name, name)
+def _operation(function: Any, name: str) -> str:
+    """An operation as one writes it: `/`, `torch.rsqrt`, `F.softmax`, `.mean()`."""
+    sign = _SIGNS.get(re.sub(r"^__[ir]?|_*$", "", name))
+    if sign and hasattr(function, "__objclass__"):
+        return sign
+    if getattr(function, "__module__", "") == "torch.nn.functional":
+        return f"F.{name}"
+    if hasattr(function, "__objclass__"):
+        return f".{name}()"
     return f"torch.{name}"
 
 

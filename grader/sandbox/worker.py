@@ -20,7 +20,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from . import wire, witness
@@ -143,6 +143,7 @@ def seed(number: int) -> None:
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
     """An exception as data: its type, its message, and the learner's own among its frames."""
     frames: list[list[Any]] = []
+    kept: list[FrameType] = []
     try:
         summary = traceback.extract_tb(error.__traceback__)
         running = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -152,11 +153,11 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]
         if one.filename in sources:
             raw = linecache.getline(one.filename, one.lineno or 0)
             span = _span(raw, one.colno, one.end_colno if one.end_lineno == one.lineno else None)
-            entry = [one.filename, one.lineno or 0, one.name[:MAX_NAME], raw.strip()[:MAX_LINE]]
-            frames.append([*entry, span, frame])
-    for place, entry in enumerate(frames):
-        told = place >= len(frames) - TOLD_FRAMES
-        entry[5] = witness.variables(entry[5], entry[3]) if told else []
+            line = raw.strip()[:MAX_LINE]
+            frames.append([one.filename, one.lineno or 0, one.name[:MAX_NAME], line, span, []])
+            kept.append(frame)
+    for frame, told in [*zip(kept, frames, strict=True)][-TOLD_FRAMES:]:
+        told[5] = witness.variables(frame, told[3])
     if isinstance(error, SyntaxError) and error.filename in sources and not frames:
         text = error.text or ""
         lead = len(text) - len(text.lstrip())
