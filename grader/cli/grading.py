@@ -17,12 +17,14 @@ from grader.catalogue import Exercise, Language
 from grader.learning import workspace
 from grader.sandbox.isolation import STRENGTHS, Isolation
 
+from . import links
 from .command import language_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from grader import engine
+    from grader.render.terminal import Link
     from grader.report import Graded, Report
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
@@ -92,7 +94,8 @@ def grade(
     limits = engine.Limits(isolation=isolation)
     policy = engine.Policy(seed=seed, timeout_s=timeout, own=own, debug=debug, limits=limits)
     sources = place.sources(exercises)
-    ctx.exit(_run(exercises, sources, policy, form, output, lang).exit_code)
+    link = links.to_files(place.root, sources)
+    ctx.exit(_run(exercises, sources, policy, form, output, lang, link=link).exit_code)
 
 
 @click.command()
@@ -136,12 +139,13 @@ def _run(
     lang: Language,
     *,
     lead_on: bool = True,
+    link: Link | None = None,
 ) -> Report:
     from grader import engine
 
     form = form or ("terminal" if output is None and sys.stdout.isatty() else "plain")
     if form == "terminal" and output is None:
-        return _show_live(exercises, sources, policy, lang, lead_on)
+        return _show_live(exercises, sources, policy, lang, lead_on, link)
     report = engine.grade(exercises, sources, policy)
     text = _as_text(report, form, lang, lead_on)
     if output is None:
@@ -158,6 +162,7 @@ def _show_live(
     policy: engine.Policy,
     lang: Language,
     lead_on: bool,
+    link: Link | None,
 ) -> Report:
     """Show each exercise as soon as it is graded, and then the rest."""
     from grader import engine
@@ -168,7 +173,7 @@ def _show_live(
     left = [exercise.id for exercise in exercises]
     if policy.debug:  # a spinner would be in the debugger's way
         report = engine.grade(exercises, sources, policy)
-        console.print(terminal.render(report, lang))
+        console.print(terminal.render(report, lang, link=link))
         return report
     with console.status(left[0] if left else "", spinner="dots") as status:
 
@@ -179,7 +184,7 @@ def _show_live(
                 status.update(left[0])
 
         report = engine.grade(exercises, sources, policy, on_graded=show)
-    for part in terminal.after(report, lang, lead_on=lead_on):
+    for part in terminal.after(report, lang, lead_on=lead_on, link=link):
         console.print(part)
     return report
 

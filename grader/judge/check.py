@@ -451,7 +451,7 @@ def _wrong_values(
         got=got,
         expected=expected,
         worst=worst,
-        difference=largest if math.isfinite(largest) else None,
+        difference=largest if math.isfinite(largest) and got.dtype != torch.bool else None,
         tolerance=allowed,
         of=of,
         compared=Compared(got, expected, allowed),

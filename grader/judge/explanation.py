@@ -40,9 +40,10 @@ class Clue:
 
     @property
     def size(self) -> int:
-        """How many numbers the call was given."""
+        """How many numbers the call was given, and how many should have come."""
         given = (self.asked.args, self.asked.kwargs) if self.asked is not None else ()
-        return sum(part.numel() for part in _tensors(given))
+        answer = self.compared.expected.numel() if self.compared is not None else 0
+        return answer + sum(part.numel() for part in _tensors(given))
 
 
 def first(tests: Iterable[Test], outcome: Outcome, clues: Mapping[str, Clue]) -> Test | None:

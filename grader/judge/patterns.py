@@ -253,7 +253,7 @@ def _permuted(order: Sequence[int]) -> Text:
 def _region(off: torch.Tensor) -> Text | None:
     """The plain region that all wrong values lie in and nearly fill."""
     wrong = int(off.sum())
-    if wrong < 2 or wrong == off.numel():
+    if wrong < 2 or wrong == off.numel() or off.numel() < 8:
         return None
     fits = [
         (wrong / size, -rank, said)

@@ -69,19 +69,25 @@ SAID = {
         "{of} 个测试中 {n} 个通过；此外未成立的还有：",
     ),
     "more": Text("… and {n} more", "……以及另外 {n} 条"),
-    "if": Text("with {case}", "{case} 时"),
     "origin": Text(
-        "The first {value} comes from {operation} at {place}.",
-        "第一个 {value} 出自 {place} 的 {operation}。",
+        "The first {value} comes from `{operation}` at {place}.",
+        "第一个 {value} 出自 {place} 的 `{operation}`。",
     ),
     "origin_of_inf": Text(
-        "The first {value} comes from {operation} at {place}: it was given the inf that {other} "
-        "made at {other_place}.",
-        "第一个 {value} 出自 {place} 的 {operation}：它的输入里有 inf，来自 {other_place} 的 {other}。",
+        "The first {value} comes from `{operation}` at {place}, which was given an inf; that comes "
+        "from `{other}` at {other_place}.",
+        "第一个 {value} 出自 {place} 的 `{operation}`，它的输入里已有 inf；"
+        "inf 出自 {other_place} 的 `{other}`。",
+    ),
+    "origin_of_inf_there": Text(
+        "The first {value} comes from `{operation}` at {place}, which was given an inf by "
+        "`{other}` there.",
+        "第一个 {value} 出自 {place} 的 `{operation}`，它的输入里已有 inf，"
+        "来自同一行的 `{other}`。",
     ),
     "origin_backward": Text(
-        "The first {value} comes from the backward pass of {operation}.",
-        "第一个 {value} 出自 {operation} 的反向传播。",
+        "The first {value} comes from the backward pass of `{operation}`.",
+        "第一个 {value} 出自 `{operation}` 的反向传播。",
     ),
     "in": Text("in {function}", "在 {function} 中"),
     "heat": Text("where it is off, at {at}", "误差分布，{at}"),
@@ -171,7 +177,8 @@ def origin(found: Origin, language: Language) -> str:
     if source is None or source.frame is None:
         return clean(say("origin", language, **given))
     other = {"other": source.operation, "other_place": f"{source.frame.file}:{source.frame.line}"}
-    return clean(say("origin_of_inf", language, **given, **other))
+    key = "origin_of_inf_there" if other["other_place"] == place else "origin_of_inf"
+    return clean(say(key, language, **given, **other))
 
 
 def wrote(graded: Graded) -> tuple[str, Printed | None]:
@@ -206,8 +213,7 @@ def claimed(test: Test, tests: Sequence[Test], language: Language) -> str:
         return claim
     some = "; ".join(clean(one.case) for one in failing[:3] if one.case is not None)
     more = "; …" if len(failing) > 3 else ""
-    case = say("if", language, case=f"{some}{more}")
-    return f"{claim}（{case}）" if language == "zh" else f"{claim} ({case})"
+    return f"{claim} [{some}{more}]"
 
 
 # The shades of a heat map, from what is right to the worst; for a terminal without them as well.
@@ -225,9 +231,9 @@ def level(cell: float) -> int:
 
 
 def tells(heat: Heat) -> bool:
-    """Whether a heat map shows anything: some cells are right, and some are not."""
+    """Whether a heat map shows what the values do not: some cells are right, and there are many."""
     cells = [cell for row in heat.cells for cell in row]
-    return 0 in cells and len(cells) > 3
+    return 0 in cells and any(cells) and (len(heat.cells) > 1 or len(cells) > 6)
 
 
 def one_line(graded: Graded, language: Language) -> str:
