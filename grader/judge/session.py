@@ -34,6 +34,8 @@ from .check import CheckFailed, Compared
 from .diagnosis import Seen, diagnose, known_wrongs
 from .marks import variant_room
 from .student import (
+    ABORTED,
+    FATAL,
     Asked,
     Backend,
     BadAnswer,
@@ -418,8 +420,9 @@ class _Plugin:
         output = self.seat.output
         if output is None or not output.recent:
             return None
-        text = _own_lines(output.recent.decode("utf-8", "replace"), self.job.files)
-        return Printed(text, output.recent_dropped)
+        said = output.recent.decode("utf-8", "replace")
+        text = _own_lines(said, self.job.files)
+        return Printed(text, output.recent_dropped if text == said else 0)
 
     def explain(self, item: pytest.Function, error: BaseException) -> tuple[Outcome, Failure]:
         student = item.funcargs.get("student") if hasattr(item, "funcargs") else None
@@ -463,7 +466,12 @@ class _Plugin:
             failure,
             call=said.en,
             call_zh=said.zh if said.zh != said.en else None,
-            arguments=show.arguments(asked, show.signatures(self.solution)),
+            arguments=show.arguments(
+                asked,
+                show.signatures(self.solution),
+                failure.worst,
+                failure.expected.shape if failure.expected is not None else None,
+            ),
         )
 
     @property
@@ -588,14 +596,18 @@ def _holds(answer: Any, part: Any, depth: int = 3) -> bool:
 def _own_lines(printed: str, files: Iterable[str]) -> str:
     """What was printed; in what the interpreter says of its crash, only the learner's own lines."""
     own = tuple(f'  File "{file}"' for file in files)
-    kept, in_crash = [], False
+    kept, in_crash, aborted, again = [], False, False, False
     for line in printed.splitlines(keepends=True):
-        if line.startswith("Fatal Python error: "):
-            in_crash = True
-        elif in_crash and not line.startswith(own):
+        if line.startswith(FATAL):
+            # The first process of a PID namespace that aborts ends in a fault, and says so as well.
+            again = aborted and line.startswith(f"{FATAL}Segmentation fault")
+            in_crash, aborted = True, line.startswith(ABORTED)
+            if again:
+                continue
+        elif in_crash and (again or not line.startswith(own)):
             if not line.strip() or line.startswith(_OF_A_CRASH):
                 continue
-            in_crash = False
+            in_crash = again = aborted = False
         kept.append(line)
     return "".join(kept)
 

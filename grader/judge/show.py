@@ -110,16 +110,30 @@ def call(asked: Asked) -> Text:
     return spoken(asked.title) or Text(asked.title, asked.title)
 
 
-def arguments(asked: Asked, signatures: Mapping[str, Sequence[str]]) -> tuple[Argument, ...]:
+def arguments(
+    asked: Asked,
+    signatures: Mapping[str, Sequence[str]],
+    worst: Sequence[int] | None = None,
+    shape: Sequence[int] | None = None,
+) -> tuple[Argument, ...]:
     """The arguments worth a look of their own: all of a probe's, and tensors, which a call names by
     shape only.
 
     Args:
         asked: the call.
         signatures: names of parameters, by the title that a call has.
+        worst: the index that matters in the answer; of a tensor that part is shown which lies
+            there, as far as its sizes are the answer's.
+        shape: the shape of the answer.
     """
+
+    def focus(what: torch.Tensor) -> list[int]:
+        sizes = list(zip(worst or (), shape or (), strict=False))[: what.ndim]
+        at = [i if what.shape[d] == size else 0 for d, (i, size) in enumerate(sizes)]
+        return at + [0] * (what.ndim - len(at))
+
     return tuple(
-        Argument(name, tensor(what, rows=ARGUMENT_ROWS))
+        Argument(name, tensor(what, focus(what), rows=ARGUMENT_ROWS))
         if isinstance(what, torch.Tensor)
         else Argument(name, Value(_short(_plain(what), MAX_ARGUMENT), type(what).__name__))
         for name, what in given(asked, signatures).items()

@@ -45,8 +45,10 @@ from grader.sandbox.worker import (
 PROBE_NAMES = {"torch"}
 MAX_VARIABLES, MAX_VARIABLE, MAX_OPERATION = 8, 80, 80  # of what the room says of a line
 RECENT = 2000  # bytes of what is printed are kept for each test besides
+LAST = 1 << 15  # a crash names all modules that were loaded
 ORIGIN_SECONDS = 2.0
-_ABORTED = b"Fatal Python error: Aborted"
+FATAL = "Fatal Python error: "  # what the interpreter says of its own crash
+ABORTED = f"{FATAL}Aborted"
 
 
 # ---- what can go wrong in the room
@@ -174,7 +176,7 @@ class Output:
         room = max(0, min(RECENT, self.limit) - len(self.recent))
         self.recent += data[:room]
         self.recent_dropped += max(0, len(data) - room)
-        self.last = (self.last + data)[-RECENT:]
+        self.last = (self.last + data)[-LAST:]
 
     def begin(self) -> None:
         """From here on what is printed is of late."""
@@ -298,7 +300,7 @@ class WorkerBackend:
         ending = self.close()
         if ending.status == OUT_OF_MEMORY:
             raise OutOfMemory
-        if ending.signal == signal.SIGSEGV and _ABORTED in self.output.last:
+        if ending.signal == signal.SIGSEGV and ABORTED.encode() in self.output.last:
             # The first process of a PID namespace cannot end by SIGABRT: abort() then faults.
             raise Died(0, int(signal.SIGABRT))
         raise Died(ending.status, ending.signal)

@@ -222,8 +222,9 @@ def _printed(graded: Graded, language: Language) -> Iterable[RenderableType]:
 
 def _beginning(text: str) -> tuple[list[str], int]:
     """The first lines of what was printed, short enough to be read, and the bytes left out."""
+    text = text.rstrip("\n")
     shown = [one[:PRINTED_WIDTH] for one in text.split("\n", PRINTED_LINES)[:PRINTED_LINES]]
-    whole, kept = (len(t.encode("utf-8", "replace")) for t in (text.rstrip("\n"), "\n".join(shown)))
+    whole, kept = (len(t.encode("utf-8", "replace")) for t in (text, "\n".join(shown)))
     return shown, max(0, whole - kept)
 
 
@@ -242,7 +243,7 @@ def _failure(failure: Failure, language: Language, link: Link | None) -> Iterabl
     if called is not None and failure.kind not in ("syntax", "missing"):
         yield Text("")
         yield Text(clean(called), style="bold")
-        yield values.arguments(failure.arguments, look=not failure.frames)
+        yield values.arguments(failure.arguments, look=_compares(failure))
     if failure.expected is not None or failure.got is not None:
         yield Text("")
         yield values.Values(failure, language)
@@ -255,6 +256,11 @@ def _failure(failure: Failure, language: Language, link: Link | None) -> Iterabl
         )
         allowed = say("allowed", language, tolerance=f"{failure.tolerance:.1g}")
         yield Text(f"{words} · {allowed}", style="dim")
+
+
+def _compares(failure: Failure) -> bool:
+    """Whether it is the values that matter."""
+    return failure.got is not None or failure.worst is not None
 
 
 def _frames(

@@ -64,6 +64,7 @@ def arguments(given: Sequence[Argument], *, look: bool) -> RenderableType:
     """What a call was given: a line each, and a look at the first tensors that are small."""
     tensors = [one for one in given if one.value.shape is not None]
     small = [one for one in tensors if _numbers(one.value) <= WHOLE]
+    small.sort(key=lambda one: "float" in str(one.value.dtype))  # masks and tokens say most
     looked_at = (small[:PICTURES] or tensors[:1]) if look else []
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)

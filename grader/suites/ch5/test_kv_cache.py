@@ -200,7 +200,7 @@ def test_room_dtype_and_device_can_be_chosen(student):
     """
 
     def made(m, args):
-        """new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta"): shape, dtype and device of each
+        """new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta"): shape, dtype and device
 
         new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta")：各部分的形状、dtype 和 device
         """

@@ -236,9 +236,9 @@ def test_a_score_knows_only_how_far_apart_two_tokens_are(student):
     """
 
     def scores(m, q, k, apart, places):
-        """q and k turned to places and to places + apart: their dot products
+        """The dot products of q and k, turned to positions that are `apart` apart
 
-        q、k 分别旋转到 places 和 places + apart：它们的点积
+        q、k 旋转到相距 apart 的位置之后的点积
         """
         freqs_cos, freqs_sin = m.precompute_freqs_cis(q.size(-1), places + apart)
         q, k = q.expand(1, places, 1, -1), k.expand(1, places, 1, -1)
