@@ -15,6 +15,7 @@ from .words import (
     PLAIN_MARK,
     call,
     clean,
+    heat_title,
     one_line,
     origin,
     say,
@@ -80,8 +81,7 @@ def _failure(failure: Failure, language: Language) -> Iterator[str]:
     if failure.got is not None:
         yield from _value(say("got", language), failure.got)
     if failure.heat is not None and tells(failure.heat):
-        at = clean(failure.heat.at)
-        yield f"{say('heat', language, at=at)}:"
+        yield f"{heat_title(failure.heat, language)}:"
         yield from (f"  {row}" for row in shades(failure.heat, ASCII_SHADES))
     for frame in failure.frames:
         yield from _line(frame)

@@ -14,7 +14,7 @@ from rich.text import Text
 from grader.catalogue import Language
 from grader.report import Argument, Failure, Heat, Value
 
-from .words import ASCII_SHADES, SHADES, clean, level, say, tells
+from .words import ASCII_SHADES, SHADES, clean, heat_title, level, say, tells
 
 GAP = 4
 FEWEST = 3  # columns of a matrix that are shown at least beside another
@@ -57,7 +57,7 @@ class Values:
         for number, block in enumerate(self.blocks):
             if number:
                 yield Text("")
-            yield Group(*block.cut(None))
+            yield Group(*block.cut(block.fitting(room)))
 
 
 def arguments(given: Sequence[Argument], *, look: bool) -> RenderableType:
@@ -101,13 +101,7 @@ class HeatMap:
             return
         heat, plain = self.heat, console.no_color or console.color_system is None
         marks = ASCII_SHADES if plain or options.ascii_only else SHADES
-        whole = heat.at.strip("[]").replace(":", "").replace(",", "").strip() == ""
-        head = Text(
-            say("heat_whole", self.language)
-            if whole
-            else say("heat", self.language, at=clean(heat.at)),
-            style="dim",
-        )
+        head = Text(heat_title(heat, self.language), style="dim")
         legend = Text("   ")
         for number, key in ((0, "heat_right"), (4, "heat_off")):
             legend.append(2 * marks[number], style="" if plain else HEAT_STYLES[number])
@@ -144,6 +138,13 @@ class _Block:
         self.cells = [line.split() for line in self.lines]
         is_grid = value.shape is not None and len({len(row) for row in self.cells}) == 1
         self.columns = len(self.cells[0]) if is_grid else 0
+
+    def fitting(self, room: int) -> int | None:
+        """How many columns there is room for; none for all of them."""
+        for columns in [None, *range(self.columns - 1, 0, -1)]:
+            if _width(self.cut(columns)[1:]) <= room:
+                return columns
+        return None
 
     def cut(self, columns: int | None) -> list[Text]:
         """The lines of the value with so many of its columns, the worst among them."""
@@ -223,7 +224,7 @@ def _place(value: Value, worst: tuple[int, ...] | None) -> tuple[int, int] | Non
 
 
 def _width(lines: Iterable[Text]) -> int:
-    return max(line.cell_len for line in lines)
+    return max((line.cell_len for line in lines), default=0)
 
 
 def _numbers(value: Value) -> int:

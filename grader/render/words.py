@@ -225,6 +225,13 @@ def shades(heat: Heat, marks: str) -> list[str]:
     return ["".join(marks[level(cell)] for cell in row) for row in heat.cells]
 
 
+def heat_title(heat: Heat, language: Language) -> str:
+    """What a heat map shows, and of which part of a tensor."""
+    if re.search(r"\d", heat.at) is None:
+        return say("heat_whole", language)
+    return say("heat", language, at=clean(heat.at))
+
+
 def level(cell: float) -> int:
     """0 for what is right, 1 to 4 for how far it is off."""
     return 0 if cell <= 0 else min(4, 1 + int(4 * cell))
