@@ -93,7 +93,7 @@ def detail(graded: Graded, language: Language, link: Link | None = None) -> Rend
     if graded.stands_on and graded.tests:
         names = ", ".join(graded.stands_on)
         parts.append(Text(say("stands_on", language, names=names), style="dim"))
-    foot = Text(graded.file, style=_linked("dim", graded.file, 0, link))
+    foot = Text().append(graded.file, style=_linked("dim", graded.file, 0, link))
     foot.append(f" · {say('reread', language, section=graded.section)}", style="dim")
     parts.append(foot)
     title = Text(graded.id, style=f"bold {STYLE[graded.outcome]}")
@@ -287,7 +287,7 @@ def _frame(
 ) -> Iterable[RenderableType]:
     """A line of the learner's code: its place, what failed in it, what its names stood for."""
     place = clean(f"{frame.file}:{frame.line}")
-    head = Text(place, style=_linked("cyan", frame.file, frame.line, link))
+    head = Text().append(place, style=_linked("cyan", frame.file, frame.line, link))
     if frame.function and frame.function != "<module>":
         head.append(f"  {say('in', language, function=clean(frame.function))}", style="dim")
     if times > 1:
