@@ -101,7 +101,7 @@ class HeatMap:
             return
         heat, plain = self.heat, console.no_color or console.color_system is None
         marks = ASCII_SHADES if plain or options.ascii_only else SHADES
-        head = Text(heat_title(heat, self.language), style="dim")
+        head = Text().append(heat_title(heat, self.language), style="dim")
         legend = Text("   ")
         for number, key in ((0, "heat_right"), (4, "heat_off")):
             legend.append(2 * marks[number], style="" if plain else HEAT_STYLES[number])
