@@ -64,13 +64,61 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A name in a line of the learner's code, and what it stood for when the line failed."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Frame:
-    """One line of the learner's code in a traceback."""
+    """One line of the learner's code in a traceback.
+
+    Attributes:
+        span: the part of `text` that failed, from and up to which character.
+        variables: what the names in the line stood for.
+    """
 
     file: str
     line: int
     function: str
     text: str
+    span: tuple[int, ...] | None = None
+    variables: tuple[Variable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Where a matrix is off, as a small map.
+
+    Attributes:
+        cells: rows of numbers from 0, right, to 1, off as far as the worst. A cell stands for the
+            worst of the values that lie under it.
+        shape: the sizes of what the cells cover: rows and columns, or one size of a vector.
+        at: which part of the tensor that is, `[1, 0, :, :]`.
+    """
+
+    cells: tuple[tuple[float, ...], ...]
+    shape: tuple[int, ...]
+    at: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The first operation that made what is not finite out of what is. It is a hint, no proof.
+
+    Attributes:
+        value: `nan` or `inf`.
+        operation: `torch.rsqrt`.
+        frame: the learner's line that called for it; none where it was a backward pass.
+        source: where the infinity came from that it made a NaN of.
+    """
+
+    value: str
+    operation: str
+    frame: Frame | None = None
+    source: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +126,12 @@ class Failure:
     """Why one test did not pass.
 
     Attributes:
-        kind: what kind of difference: `type`, `shape`, `dtype`, `finite`, `values`, `raises`,
-            `claim`, `exception`, `exit`, `crash`, `timeout`, `memory`, `blocked`, `unwritten`,
-            `missing`, `syntax`, `fault`.
+        kind: what kind of difference: `type`, `shape`, `dtype`, `finite`, `values`, `gradient`,
+            `raises`, `claim`, `exception`, `exit`, `crash`, `timeout`, `memory`, `blocked`,
+            `unwritten`, `missing`, `syntax`, `fault`.
         message: one sentence.
-        call: the call that was made, `repeat_kv(x, 3)`.
+        call: the call that was made, `repeat_kv(x, 3)`, or what a probe does, in English.
+        call_zh: what a probe does, in Chinese, where that is another text.
         arguments: what it was called with.
         expected: what the reference answers.
         got: what came.
@@ -90,6 +139,9 @@ class Failure:
         difference: its size.
         tolerance: the largest difference that rounding explains.
         frames: the learner's own lines, outermost first.
+        pattern: what all the differences have in common, in a sentence.
+        heat: where the differences are.
+        origin: where the first number that is not finite came from.
     """
 
     kind: str
@@ -102,11 +154,28 @@ class Failure:
     difference: float | None = None
     tolerance: float | None = None
     frames: tuple[Frame, ...] = ()
+    call_zh: str | None = None
+    pattern: Text | None = None
+    heat: Heat | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What the learner's code wrote, cut at the limit."""
+
+    text: str
+    dropped_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Test:
-    """One test of a suite: what it claims, and how it ended."""
+    """One test of a suite: what it claims, and how it ended.
+
+    Attributes:
+        case: the parameters, where a claim is tested in several cases: `n_kv_heads=2, n_rep=3`.
+        printed: what the learner's code wrote in it, where it did not pass.
+    """
 
     __test__ = False  # pytest collects classes of this name
 
@@ -115,6 +184,8 @@ class Test:
     outcome: Outcome
     duration_s: float
     failure: Failure | None = None
+    case: str | None = None
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True)
@@ -132,14 +203,6 @@ class Mistake:
     certain: bool = True
     explains: float = 1.0
     rivals: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What the learner's code wrote, cut at the limit."""
-
-    text: str
-    dropped_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -163,7 +226,9 @@ class Graded:
 
     @property
     def first_failure(self) -> Test | None:
-        return next((test for test in self.tests if test.failure is not None), None)
+        """The test whose failure is explained first."""
+        failed = [test for test in self.tests if test.failure is not None]
+        return next((test for test in failed if test.failure == self.failure), None)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ from grader.learning.progress import Progress
 from grader.render.learner.words import waiting
 from grader.sandbox.isolation import STRENGTHS, Isolation
 
+from . import links
 from .command import language_option
 from .options import Target, console, folder_option, note, plain_option
 
 if TYPE_CHECKING:
     from grader import engine
+    from grader.render.terminal import Link
     from grader.report import Graded, Report
     from grader.sandbox.backends import Backend
 
@@ -106,7 +108,8 @@ def grade(
     policy = engine.Policy(seed, timeout, own, debug, limits, backend=backend)
     sources = place.sources(exercises)
     form = form or ("plain" if plain else None)
-    report = _run(exercises, sources, policy, form, output, lang)
+    link = links.to_files(place.root, sources)
+    report = _run(exercises, sources, policy, form, output, lang, link=link)
     progress = Progress.of(place)
     progress.record_graded(
         # What fails on the learner's own files may be the fault of another of them.
@@ -174,12 +177,13 @@ def _run(
     lang: Language,
     *,
     lead_on: bool = True,
+    link: Link | None = None,
 ) -> Report:
     from grader import engine
 
     form = form or ("terminal" if output is None and sys.stdout.isatty() else "plain")
     if form == "terminal" and output is None:
-        return _show_live(exercises, sources, policy, lang, lead_on)
+        return _show_live(exercises, sources, policy, lang, lead_on, link)
     report = engine.grade(exercises, sources, policy)
     text = _as_text(report, form, lang, lead_on)
     if output is None:
@@ -196,6 +200,7 @@ def _show_live(
     policy: engine.Policy,
     lang: Language,
     lead_on: bool,
+    link: Link | None,
 ) -> Report:
     """Show each exercise as soon as it is graded, and then the rest."""
     from grader import engine
@@ -206,7 +211,7 @@ def _show_live(
     left = [exercise.id for exercise in exercises]
     if policy.debug:  # a spinner would be in the debugger's way
         report = engine.grade(exercises, sources, policy)
-        screen.print(terminal.render(report, lang))
+        screen.print(terminal.render(report, lang, link=link))
         return report
     with screen.status(left[0] if left else "", spinner="dots") as status:
 
@@ -217,7 +222,7 @@ def _show_live(
                 status.update(left[0])
 
         report = engine.grade(exercises, sources, policy, on_graded=show)
-    for part in terminal.after(report, lang, lead_on=lead_on):
+    for part in terminal.after(report, lang, lead_on=lead_on, link=link):
         screen.print(part)
     return report
 

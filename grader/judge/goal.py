@@ -30,10 +30,12 @@ from .student import (
     OutOfMemory,
     Output,
     Raised,
+    SpawnedBackend,
     Student,
     StudentFailure,
     TimedOut,
     WorkerBackend,
+    open_worker,
     raised,
 )
 
@@ -90,7 +92,7 @@ def attempt(
     isolation, worker = "none", None
     stage: Stage | None = None
     try:
-        worker = WorkerBackend(lease, limits, seconds, output)
+        worker = open_worker(lease, limits, seconds, output)
         if not worker.isolation:
             raise NurseryError(worker.refused)
         isolation = worker.isolation
@@ -129,7 +131,9 @@ def as_message(achievement: Achievement) -> dict[str, Any]:
     return {"achieved": asdict(achievement)}
 
 
-def _admitted(worker: WorkerBackend, milestone: Milestone, order: Mapping[str, Any]) -> Student:
+def _admitted(
+    worker: WorkerBackend | SpawnedBackend, milestone: Milestone, order: Mapping[str, Any]
+) -> Student:
     """Have the learner's files loaded, the last of the required ones first."""
     target = milestone.requires[-1]
     files: Mapping[str, str] = order["files"]

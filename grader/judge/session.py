@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import itertools
-import re
 import signal
 import sys
 import time
@@ -31,11 +29,13 @@ from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
-from . import show
-from .check import CheckFailed
+from . import explanation, show
+from .check import CheckFailed, Compared
 from .diagnosis import Seen, diagnose, known_wrongs
 from .marks import variant_room
 from .student import (
+    ABORTED,
+    FATAL,
     AnyLease,
     Asked,
     Backend,
@@ -52,6 +52,7 @@ from .student import (
     WorkerBackend,
     chance,
     open_worker,
+    origin,
     raised,
     set_chance,
 )
@@ -59,6 +60,7 @@ from .student import (
 # How lines begin that the interpreter prints when it crashes.
 _OF_A_CRASH = ("  ", "Stack ", "Current thread ", "Thread ", "Extension modules: ")
 
+ORIGINS = 3  # in so many tests of an exercise what is not finite is traced
 SUITE_SECONDS = 60  # what one test may take in the judge itself, on values the learner's code gave
 
 _PYTEST = (
@@ -167,6 +169,7 @@ class _Seat:
 
     isolation = "none (in process)"
     backend: Backend
+    output: Output | None = None
 
     def load(self) -> Mapping[str, Any]:
         """Load the code; the reply is that of `grader.sandbox.worker.admit`."""
@@ -204,6 +207,8 @@ class _LocalSeat(_Seat):
 
 
 class _WorkerSeat(_Seat):
+    output: Output
+
     def __init__(self, job: Job, lease: AnyLease, output: Output):
         self.job = job
         self.lease = lease
@@ -310,17 +315,21 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
         outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None
-    first = next((test.failure for test in tests if test.outcome == outcome), None)
+    first = explanation.first(tests, outcome, plugin.clues)
+    failure = first.failure if first is not None else None
     if job.diagnose and outcome in ("failed", "error") and plugin.suite is not None:
         if job.on_verdict is not None:
-            job.on_verdict(replace(_ended(job, outcome, first), tests=tuple(tests)))
+            job.on_verdict(replace(_ended(job, outcome, failure), tests=tuple(tests)))
         passed = {test.id for test in tests if test.outcome == "passed"}
         mistake = diagnose(
             [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
             known_wrongs(plugin.suite),
             lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
         )
-    return replace(_ended(job, outcome, first), tests=tuple(tests), mistake=mistake)
+    if first is not None and failure is not None and job.diagnose:
+        failure = plugin.explained(first)
+        tests[tests.index(first)] = replace(first, failure=failure)
+    return replace(_ended(job, outcome, failure), tests=tuple(tests), mistake=mistake)
 
 
 def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
@@ -351,6 +360,10 @@ class _Plugin:
         self.expected: dict[str, Text] = {}
         self.records: dict[str, Test] = {}
         self.logs: dict[str, list[Asked]] = {}
+        self.clues: dict[str, explanation.Clue] = {}
+        self.places: dict[str, int] = {}
+        self.cases: dict[str, str] = {}
+        self.origins = 0
         self.suite: ModuleType | None = None
         self.broken = ""
 
@@ -370,6 +383,9 @@ class _Plugin:
             assert isinstance(item, pytest.Function)
             self.expected[item.name] = claim(item.function)
             self.suite = item.module
+            self.places.setdefault(item.function.__name__, len(self.places))
+            if (drawn := getattr(item, "callspec", None)) is not None:
+                self.cases[item.name] = show.case(drawn.params)
 
     @pytest.fixture
     def student(self, request: pytest.FixtureRequest) -> Student:
@@ -382,6 +398,8 @@ class _Plugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         seed(_number(self.job.seed, "inputs", item.name))
+        if self.seat.output is not None:
+            self.seat.output.begin()
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -406,17 +424,40 @@ class _Plugin:
     def note(
         self, item: pytest.Function, outcome: Outcome, failure: Failure | None, took: float
     ) -> None:
-        text = self.expected[item.name]
-        self.records[item.name] = Test(item.name, text, outcome, round(took, 4), failure)
+        self.records[item.name] = Test(
+            item.name,
+            self.expected[item.name],
+            outcome,
+            round(took, 4),
+            failure,
+            self.cases.get(item.name),
+            self.printed() if outcome != "passed" else None,
+        )
+
+    def printed(self) -> Printed | None:
+        """What the learner's code has written in the test that is running."""
+        output = self.seat.output
+        if output is None or not output.recent:
+            return None
+        said = output.recent.decode("utf-8", "replace")
+        text = _own_lines(said, self.job.files)
+        return Printed(text, output.recent_dropped if text == said else 0)
 
     def explain(self, item: pytest.Function, error: BaseException) -> tuple[Outcome, Failure]:
         student = item.funcargs.get("student") if hasattr(item, "funcargs") else None
         log = student._log if isinstance(student, Student) else []
         if isinstance(error, CheckFailed):
-            return "failed", self.with_call(error.failure, _about(log, error.got))
+            asked = _about(log, error.got)
+            self.note_clue(item, asked, error.compared)
+            failure = self.with_call(error.failure, asked)
+            if asked is not None and isinstance(student, Student):
+                failure = self.traced(failure, student, asked, error.compared)
+            return "failed", failure
         if isinstance(error, StudentFailure):
+            asked = log[-1] if log else None
+            self.note_clue(item, asked, None)
             outcome, failure = _told(error, self.job.exercise, self.job, self.blank)
-            return outcome, self.with_call(failure, log[-1] if log else None)
+            return outcome, self.with_call(failure, asked)
         if isinstance(error, AssertionError):
             said = str(error) or "an assertion of the suite does not hold"
             return "failed", self.with_call(Failure("claim", Text(said, said)), _about(log, None))
@@ -439,9 +480,49 @@ class _Plugin:
         """The failure with the call that led to it."""
         if asked is None or asked.op == "seed":
             return failure
-        solution = self.job.solutions[-1].code
-        names = show.signatures(solution) if isinstance(solution, str) else {}
-        return replace(failure, call=show.call(asked), arguments=show.arguments(asked, names))
+        said = show.call(asked)
+        return replace(
+            failure,
+            call=said.en,
+            call_zh=said.zh if said.zh != said.en else None,
+            arguments=show.arguments(
+                asked,
+                show.signatures(self.solution),
+                failure.worst,
+                failure.expected.shape if failure.expected is not None else None,
+            ),
+        )
+
+    @property
+    def solution(self) -> str:
+        code = self.job.solutions[-1].code
+        return code if isinstance(code, str) else ""
+
+    def note_clue(
+        self, item: pytest.Function, asked: Asked | None, compared: Compared | None
+    ) -> None:
+        place = self.places[item.function.__name__]
+        self.clues[item.name] = explanation.Clue(asked, compared, place)
+
+    def traced(
+        self, failure: Failure, student: Student, asked: Asked, compared: Compared | None
+    ) -> Failure:
+        """The failure with where its first NaN came from, if one is in it that should not be."""
+        if compared is None or not self.job.diagnose or self.origins >= ORIGINS:
+            return failure
+        wanted = compared.made_up()
+        if wanted is None or asked.op not in ("call", "probe"):
+            return failure
+        self.origins += 1
+        return replace(failure, origin=origin(student, asked, wanted))
+
+    def explained(self, test: Test) -> Failure:
+        """The failure of a test with all that can be found out about it."""
+        assert test.failure is not None
+        clue = self.clues.get(test.id)
+        if clue is None:
+            return test.failure
+        return explanation.explain(test.failure, clue, self.solution)
 
     def reference_passes(self, item: pytest.Function) -> bool:
         """Whether the suite's own test holds on the solution; if so, the answer was at fault."""
@@ -474,14 +555,8 @@ def _number(seed: int, *labels: str) -> int:
 
 def claim(function: Callable[..., Any]) -> Text:
     """What a test claims: its docstring, English first and Chinese after."""
-    lines = [line.strip() for line in (inspect.getdoc(function) or "").splitlines()]
-    is_zh = [bool(re.search(r"[\u4e00-\u9fff]", line)) for line in lines]
-    start = is_zh.index(True) if True in is_zh else len(lines)
-    spoken = " ".join(itertools.chain(filter(None, lines[:start])))
     fallback = function.__name__.removeprefix("test_").replace("_", " ")
-    return Text(
-        en=spoken or fallback, zh="".join(filter(None, lines[start:])) or spoken or fallback
-    )
+    return show.spoken(function.__doc__ or "") or Text(fallback, fallback)
 
 
 @contextmanager
@@ -522,24 +597,36 @@ def _about(log: list[Asked], got: Any) -> Asked | None:
     calls = [asked for asked in log if asked.op in ("call", "probe")]
     if got is not None:
         for asked in reversed(calls):
-            answer = asked.answer
-            parts = answer if isinstance(answer, list | tuple) else ()
-            if answer is got or any(part is got for part in parts):
+            if _holds(asked.answer, got):
                 return asked
     return calls[-1] if calls else None
+
+
+def _holds(answer: Any, part: Any, depth: int = 3) -> bool:
+    """Whether something is an answer, or a part of it."""
+    if answer is part:
+        return True
+    if depth == 0 or not isinstance(answer, list | tuple | dict):
+        return False
+    parts = answer.values() if isinstance(answer, dict) else answer
+    return any(_holds(one, part, depth - 1) for one in parts)
 
 
 def _own_lines(printed: str, files: Iterable[str]) -> str:
     """What was printed; in what the interpreter says of its crash, only the learner's own lines."""
     own = tuple(f'  File "{file}"' for file in files)
-    kept, in_crash = [], False
+    kept, in_crash, aborted, again = [], False, False, False
     for line in printed.splitlines(keepends=True):
-        if line.startswith("Fatal Python error: "):
-            in_crash = True
-        elif in_crash and not line.startswith(own):
+        if line.startswith(FATAL):
+            # The first process of a PID namespace that aborts ends in a fault, and says so as well.
+            again = aborted and line.startswith(f"{FATAL}Segmentation fault")
+            in_crash, aborted = True, line.startswith(ABORTED)
+            if again:
+                continue
+        elif in_crash and (again or not line.startswith(own)):
             if not line.strip() or line.startswith(_OF_A_CRASH):
                 continue
-            in_crash = False
+            in_crash = again = aborted = False
         kept.append(line)
     return "".join(kept)
 
@@ -596,9 +683,12 @@ def _told_exception(
     error: Raised, exercise: Exercise, blank: tuple[str, ...]
 ) -> tuple[Outcome, Failure]:
     file = exercise.file
-    at = f" (line {error.frames[-1].line})" if error.frames else ""
-    at_zh = f"（第 {error.frames[-1].line} 行）" if error.frames else ""
-    message = error.message.strip()
+    at = at_zh = ""
+    if error.frames:
+        last = error.frames[-1]
+        other, other_zh = (f"{last.file}, ", f"{last.file} ") if last.file != file else ("", "")
+        at, at_zh = f" ({other}line {last.line})", f"（{other_zh}第 {last.line} 行）"
+    message = error.message.strip().removesuffix(".")
     said = f"{error.type}: {message}" if message else error.type
     kind, outcome = "exception", "error"
     en, zh = f"{file} raised {said}{at}", f"{file} 抛出了 {said}{at_zh}"
@@ -615,6 +705,13 @@ def _told_exception(
         names = ", ".join(blank) or (error.frames[-1].function if error.frames else file)
         en = f"{names} still raises NotImplementedError: it is not written yet"
         zh = f"{names} 仍抛出 NotImplementedError：还没有写完"
+    elif not error.frames and "does not require grad" in message:  # backward() of the suite's own
+        kind, outcome = "gradient", "failed"
+        en = "No gradient flows back: the answer is cut off from the graph. Look for detach(), "
+        en += ".data, .item() or no_grad() on the way to it"
+        zh = (
+            "梯度传不回去：答案与计算图断开了。看看中途有没有 detach()、.data、.item() 或 no_grad()"
+        )
     elif error.is_a("SystemExit"):
         kind = "exit"
         en = f"{file} calls sys.exit(){at}; a file that others import must not end the program"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from grader.report import Argument, Value
+from grader.catalogue import Text
+from grader.report import Argument, Heat, Value
 
 from .student import Asked, Remote
 
 ROWS, COLUMNS = 6, 6
 ARGUMENT_ROWS = 3
 MAX_TEXT = 400
+MAX_ARGUMENT = 160
+HEAT_ROWS, HEAT_COLUMNS = 12, 24
 
 
 def value(what: Any, focus: Sequence[int] | None = None) -> Value:
@@ -57,35 +63,106 @@ def tensor(what: torch.Tensor, focus: Sequence[int] | None = None, rows: int = R
     return Value(text=_grid(lines), type="Tensor", shape=shape, dtype=dtype, corner=corner)
 
 
-def call(asked: Asked) -> str:
-    """A call as one would write it, `repeat_kv(float32[2, 5, 2, 8], 3)`."""
-    parts = [_brief(argument) for argument in asked.args]
-    parts += [f"{name}={_brief(what)}" for name, what in asked.kwargs.items()]
+def heat(
+    got: torch.Tensor, expected: torch.Tensor, worst: Sequence[int], allowed: float
+) -> Heat | None:
+    """Where the last two dimensions are off, at the worst of the others.
+
+    Args:
+        got: what came.
+        expected: what should have come, of the same shape.
+        worst: the index of the largest difference.
+        allowed: the largest difference that rounding explains.
+    """
+    if got.ndim == 0 or got.numel() < 4:
+        return None
+    lead = tuple(worst[:-2])
+    one, other = (x[lead] if lead else x for x in (got, expected))
+    wide = torch.complex128 if one.dtype.is_complex else torch.float64
+    off = (one.to(wide) - other.to(wide)).abs()
+    off = off.masked_fill((one == other) | (one.isnan() & other.isnan()), 0.0)
+    off = off.nan_to_num(nan=math.inf, posinf=math.inf)
+    off = off.masked_fill(off <= allowed, 0.0)
+    matrix = off.reshape(-1, off.shape[-1])
+    rows, columns = matrix.shape
+    high, broad = math.ceil(rows / HEAT_ROWS), math.ceil(columns / HEAT_COLUMNS)
+    tiles = [[tile.max() for tile in band.split(broad, dim=1)] for band in matrix.split(high)]
+    cells = torch.stack([torch.stack(row) for row in tiles])
+    finite = cells[cells.isfinite()]
+    most = float(finite.max()) if finite.numel() and not cells.isinf().any() else 0.0
+    levels = (cells / most if most else cells.isinf().double()).tolist()
+    if not most:  # beside a number that is not finite, all others are little
+        levels = (cells.isinf().double() + 0.3 * (cells.isfinite() & (cells > 0)).double()).tolist()
+    shown = tuple(
+        tuple(min(1.0, max(0.01, round(x, 2))) if x else 0.0 for x in row) for row in levels
+    )
+    at = f"[{', '.join([*map(str, lead), *(':' * min(2, got.ndim))])}]"
+    return Heat(cells=shown, shape=tuple(off.shape), at=at)
+
+
+def call(asked: Asked) -> Text:
+    """A call as one would write it, `repeat_kv(float32[2, 5, 2, 8], 3)`, or what a probe does."""
     if asked.op == "call":
-        return f"{asked.title}({', '.join(parts)})"
-    if asked.op == "probe":
-        named = [f"{name} = {part}" for name, part in zip(asked.parameters, parts, strict=False)]
-        return f"{asked.title}  ·  {', '.join(named)}" if named else asked.title
-    return asked.title
+        parts = [_brief(argument) for argument in asked.args]
+        parts += [f"{name}={_brief(what)}" for name, what in asked.kwargs.items()]
+        written = f"{asked.title}({', '.join(parts)})"
+        return Text(written, written)
+    return spoken(asked.title) or Text(asked.title, asked.title)
 
 
-def arguments(asked: Asked, signatures: Mapping[str, Sequence[str]]) -> tuple[Argument, ...]:
-    """The arguments worth a look of their own: tensors, which a call names by shape only.
+def arguments(
+    asked: Asked,
+    signatures: Mapping[str, Sequence[str]],
+    worst: Sequence[int] | None = None,
+    shape: Sequence[int] | None = None,
+) -> tuple[Argument, ...]:
+    """The arguments worth a look of their own: all of a probe's, and tensors, which a call names by
+    shape only.
 
     Args:
         asked: the call.
         signatures: names of parameters, by the title that a call has.
+        worst: the index that matters in the answer; of a tensor that part is shown which lies
+            there, as far as its sizes are the answer's.
+        shape: the shape of the answer.
     """
+
+    def focus(what: torch.Tensor) -> list[int]:
+        sizes = list(zip(worst or (), shape or (), strict=False))[: what.ndim]
+        at = [i if what.shape[d] == size else 0 for d, (i, size) in enumerate(sizes)]
+        return at + [0] * (what.ndim - len(at))
+
+    return tuple(
+        Argument(name, tensor(what, focus(what), rows=ARGUMENT_ROWS))
+        if isinstance(what, torch.Tensor)
+        else Argument(name, Value(_short(_plain(what), MAX_ARGUMENT), type(what).__name__))
+        for name, what in given(asked, signatures).items()
+        if isinstance(what, torch.Tensor) or asked.op == "probe"
+    )
+
+
+def given(asked: Asked, signatures: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What a call was given, by the names of its parameters."""
     names = asked.parameters or signatures.get(asked.title, ())
-    given = {
+    return {
         names[place] if place < len(names) else str(place + 1): argument
         for place, argument in enumerate(asked.args)
     } | asked.kwargs
-    tensors = {name: what for name, what in given.items() if isinstance(what, torch.Tensor)}
-    return tuple(
-        Argument(name=name, value=tensor(what, rows=ARGUMENT_ROWS))
-        for name, what in tensors.items()
-    )
+
+
+def case(parameters: Mapping[str, Any]) -> str:
+    """The parameters of one case of a test: `n_kv_heads=2, n_rep=3`."""
+    return _short(", ".join(f"{name}={_brief(what)}" for name, what in parameters.items()), 100)
+
+
+def spoken(doc: str) -> Text | None:
+    """A docstring in both languages, English first and Chinese after; none where it is empty."""
+    lines = [line.strip() for line in inspect.cleandoc(doc).splitlines()]
+    is_zh = [bool(re.search(r"[\u4e00-\u9fff]", line)) for line in lines]
+    start = is_zh.index(True) if True in is_zh else len(lines)
+    en = " ".join(itertools.chain(filter(None, lines[:start])))
+    zh = "".join(filter(None, lines[start:]))
+    return Text(en or zh, zh or en) if en or zh else None
 
 
 def signatures(solution: str) -> dict[str, list[str]]:

@@ -7,24 +7,28 @@ known mistake can be put to the same questions.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import dis
 import functools
 import inspect
+import io
 import marshal
 import os
 import random
+import re
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 import torch
 
-from grader.report import Frame
+from grader.report import Frame, Origin, Variable
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Lease, NurseryError
@@ -41,6 +45,12 @@ from grader.sandbox.worker import (
 
 PROBE_NAMES = {"torch"}
 START_S = 120.0  # how long a spawned worker may take to import what it needs
+MAX_VARIABLES, MAX_VARIABLE, MAX_OPERATION = 8, 80, 80  # of what the room says of a line
+RECENT = 2000  # bytes of what is printed are kept for each test besides
+LAST = 1 << 15  # a crash names all modules that were loaded
+ORIGIN_SECONDS = 2.0
+FATAL = "Fatal Python error: "  # what the interpreter says of its own crash
+ABORTED = f"{FATAL}Aborted"
 
 
 # ---- what can go wrong in the room
@@ -99,6 +109,16 @@ class Backend(Protocol):
 
     def ask(self, body: bytes) -> bytes: ...
 
+    def aside(self, seconds: float) -> AbstractContextManager[None]:
+        """For what is asked beside the tests: it has time of its own, and is not heard to print."""
+        ...
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
 
 class LocalBackend:
     """A room in this very process, with random numbers of its own, as a worker has them.
@@ -119,6 +139,9 @@ class LocalBackend:
             self.chance = chance()
             set_chance(ours)
 
+    def aside(self, seconds: float) -> AbstractContextManager[None]:
+        return _unheard()
+
 
 Chance = tuple[Any, torch.Tensor]
 
@@ -136,16 +159,30 @@ def set_chance(state: Chance) -> None:
 
 @dataclass
 class Output:
-    """What a worker printed, up to a limit."""
+    """What a worker printed, up to a limit; and the beginning of what it printed of late."""
 
     limit: int
     kept: bytearray = field(default_factory=bytearray)
     dropped: int = 0
+    recent: bytearray = field(default_factory=bytearray)
+    recent_dropped: int = 0
+    last: bytes = b""
+    deaf: bool = False  # what comes is neither kept nor counted
 
     def add(self, data: bytes) -> None:
-        room = self.limit - len(self.kept)
+        if self.deaf:
+            return
+        room = max(0, self.limit - len(self.kept))
         self.kept += data[:room]
         self.dropped += max(0, len(data) - room)
+        room = max(0, min(RECENT, self.limit) - len(self.recent))
+        self.recent += data[:room]
+        self.recent_dropped += max(0, len(data) - room)
+        self.last = (self.last + data)[-LAST:]
+
+    def begin(self) -> None:
+        """From here on what is printed is of late."""
+        self.recent, self.recent_dropped, self.last = bytearray(), 0, b""
 
     def text(self) -> str:
         return self.kept.decode("utf-8", "replace")
@@ -194,6 +231,9 @@ class WorkerBackend:
         except wire.WireError as error:
             self.close()
             raise BadAnswer(str(error)) from error
+
+    def aside(self, seconds: float) -> AbstractContextManager[None]:
+        return _on_other_time(self, seconds)
 
     def _send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -255,6 +295,9 @@ class WorkerBackend:
         ending = self.close()
         if ending.status == OUT_OF_MEMORY:
             raise OutOfMemory
+        if ending.signal == signal.SIGSEGV and ABORTED.encode() in self.output.last:
+            # The first process of a PID namespace cannot end by SIGABRT: abort() then faults.
+            raise Died(0, int(signal.SIGABRT))
         raise Died(ending.status, ending.signal)
 
     def close(self) -> Any:
@@ -327,6 +370,9 @@ class SpawnedBackend:
             if bodies:
                 return bodies[0]
 
+    def aside(self, seconds: float) -> AbstractContextManager[None]:
+        return _on_other_time(self, seconds)
+
     def close(self) -> Any:
         """Kill the worker and its group; say how it ended."""
         if self.number is None:
@@ -336,6 +382,17 @@ class SpawnedBackend:
 
 
 AnyLease = Lease | SpawnLease
+
+
+@contextlib.contextmanager
+def _on_other_time(worker: WorkerBackend | SpawnedBackend, seconds: float) -> Iterator[None]:
+    left, worker.left_s = worker.left_s, min(worker.left_s, seconds)
+    worker.output.deaf = True
+    try:
+        yield
+    finally:
+        worker.left_s = left
+        worker.output.deaf = False
 
 
 def open_worker(
@@ -356,7 +413,10 @@ def open_worker(
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it was made, and what was answered: a value, or a failure."""
+    """One request as it was made, and what was answered: a value, or a failure.
+
+    The arguments are those that were sent: a suite may change its own tensors afterwards.
+    """
 
     op: str
     on: Any
@@ -426,6 +486,7 @@ class Student:
         request = {"id": number, "op": op, "on": on, "name": name, "args": args}
         body = wire.encode(request | {"kwargs": kwargs or {}, "code": code}, _handle_of)
         made = f"{title}(…)" if op == "call" else title
+        sent = as_sent(args), as_sent(kwargs or {})
         try:
             reply = wire.decode(self._backend.ask(body), lambda handle: Remote(self, handle, made))
             answer = _unfold(reply, number)
@@ -433,11 +494,57 @@ class Student:
             answer = BadAnswer(str(error))
         except StudentFailure as failure:
             answer = failure
-        entry = Asked(op, on, name, args, kwargs or {}, answer, title, parameters, code)
+        entry = Asked(op, on, name, *sent, answer, title, parameters, code)
         self._log.append(entry)
         if isinstance(answer, StudentFailure):
             raise answer
         return answer
+
+
+def as_sent(value: Any) -> Any:
+    """Arguments as they are now: each tensor among them is copied, all else is as it was."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(as_sent(one) for one in value)
+    if type(value) is dict:
+        return {key: as_sent(one) for key, one in value.items()}
+    return value
+
+
+def origin(student: Student, asked: Asked, wanted: str) -> Origin | None:
+    """Have the room make a request again, and tell which operation made the first NaN.
+
+    What it tells is a hint: the learner's own process says so. None where it says nothing of use.
+
+    Args:
+        student: who was asked.
+        asked: the request.
+        wanted: `nan` or `inf`.
+    """
+    request = {"op": asked.op, "on": asked.on, "name": asked.name, "args": asked.args}
+    request |= {"kwargs": asked.kwargs, "code": asked.code}
+    student._requests += 1
+    number = student._requests
+    order = {"id": number, "op": "origin", "on": None, "name": None, "args": (), "kwargs": {}}
+    try:
+        body = wire.encode(order | {"request": request, "wanted": wanted}, _handle_of)
+        with student._backend.aside(ORIGIN_SECONDS):
+            said = _unfold(wire.decode(student._backend.ask(body)), number)
+    except (StudentFailure, wire.WireError):
+        return None
+    return _origin(said)
+
+
+def _origin(said: Any, depth: int = 1) -> Origin | None:
+    """What the room says of an operation, checked field by field."""
+    if type(said) is not dict or type(said.get("operation")) is not str:
+        return None
+    operation = re.sub(r"[^\w.+*/@()-]", "", said["operation"], flags=re.ASCII)[:MAX_OPERATION]
+    if not operation or said.get("value") not in ("nan", "inf"):
+        return None
+    source = _origin(said.get("source"), depth - 1) if depth else None
+    return Origin(said["value"], operation, _frame(said.get("frame")), source)
 
 
 class Remote:
@@ -505,12 +612,8 @@ def raised(said: Any) -> StudentFailure:
     if type(said) is not dict:
         return BadAnswer("an exception without a description")
     bases, entries, message = said.get("bases"), said.get("frames"), said.get("message")
-    frames = []
-    for entry in entries[-MAX_FRAMES:] if type(entries) is list else []:
-        if type(entry) is list and [type(part) for part in entry] == [str, int, str, str]:
-            file, line, function, text = entry
-            if 0 <= line < 1 << 31:
-                frames.append(Frame(file[:MAX_NAME], line, function[:MAX_NAME], text[:MAX_LINE]))
+    told = entries[-MAX_FRAMES:] if type(entries) is list else []
+    frames = [frame for entry in told if (frame := _frame(entry)) is not None]
     failure = Raised(
         type=said["type"][:MAX_NAME] if type(said.get("type")) is str else "Exception",
         bases=tuple(b[:MAX_NAME] for b in bases[:MAX_BASES] if type(b) is str)
@@ -522,6 +625,33 @@ def raised(said: Any) -> StudentFailure:
     if failure.is_a("MemoryError") or "can't allocate memory" in failure.message:
         return OutOfMemory(failure.message)
     return failure
+
+
+def _frame(entry: Any) -> Frame | None:
+    """A line of the learner's code as the room describes it, if it does."""
+    if type(entry) is not list or [type(part) for part in entry[:4]] != [str, int, str, str]:
+        return None
+    file, line, function, text = entry[:4]
+    if not 0 <= line < 1 << 31:
+        return None
+    span, told = entry[4:] if len(entry) == 6 else (None, [])
+    text = text[:MAX_LINE]
+    good = type(span) is list and [type(part) for part in span] == [int, int]
+    if not good or not 0 <= span[0] < span[1] <= len(text):
+        span = None
+    variables = [
+        Variable(pair[0][:MAX_VARIABLE], pair[1][:MAX_VARIABLE])
+        for pair in (told[:MAX_VARIABLES] if type(told) is list else [])
+        if type(pair) is list and [type(part) for part in pair] == [str, str]
+    ]
+    return Frame(
+        file[:MAX_NAME],
+        line,
+        function[:MAX_NAME],
+        text,
+        tuple(span) if span else None,
+        tuple(variables),
+    )
 
 
 def portable(probe: FunctionType) -> bytes:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grader.catalogue import Language
-from grader.report import Failure, Graded, Report, Value
+from rich.cells import cell_len
 
-from .words import OUTCOME, PLAIN_MARK, clean, one_line, say
+from grader.catalogue import Language
+from grader.report import Failure, Frame, Graded, Report, Value
+
+from .words import (
+    ASCII_SHADES,
+    OUTCOME,
+    PLAIN_MARK,
+    call,
+    clean,
+    heat_title,
+    one_line,
+    origin,
+    say,
+    shades,
+    tells,
+    wrote,
+)
 
 
 def render(report: Report, language: Language = "en", *, lead_on: bool = True) -> str:
@@ -42,32 +57,59 @@ def _exercise(graded: Graded, language: Language) -> Iterator[str]:
         sure = graded.mistake.certain
         yield f"  {say('mistake', language, said=said) if sure else said}"
     for test in graded.tests:
-        yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}"
+        case = f" [{clean(test.case)}]" if test.case is not None else ""
+        yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}{case}"
     if graded.failure is not None:
         yield from (f"  {line}" for line in _failure(graded.failure, language))
-    if graded.printed is not None:
-        yield f"  {say('printed', language)}"
-        yield from (f"    {line}" for line in clean(graded.printed.text).splitlines())
-        if graded.printed.dropped_bytes:
-            yield f"    {say('dropped', language, n=graded.printed.dropped_bytes)}"
+    key, printed = wrote(graded)
+    if printed is not None:
+        yield f"  {say(key, language)}"
+        yield from (f"    {line}" for line in clean(printed.text).splitlines())
+        if printed.dropped_bytes:
+            yield f"    {say('dropped', language, n=printed.dropped_bytes)}"
     yield f"  {say('reread', language, section=graded.section)}"
 
 
 def _failure(failure: Failure, language: Language) -> Iterator[str]:
     yield from clean(failure.message.in_(language)).splitlines()
-    if failure.call is not None:
-        yield clean(failure.call)
+    if failure.pattern is not None:
+        yield clean(failure.pattern.in_(language))
+    if failure.origin is not None:
+        yield origin(failure.origin, language)
+        yield from _line(failure.origin.frame)
+    if (called := call(failure, language)) is not None:
+        yield from clean(called).splitlines()
     for argument in failure.arguments:
         yield from _value(f"{say('input', language)} {argument.name}", argument.value)
     if failure.expected is not None:
         yield from _value(say("expected", language), failure.expected)
     if failure.got is not None:
         yield from _value(say("got", language), failure.got)
+    if failure.heat is not None and tells(failure.heat):
+        yield f"{heat_title(failure.heat, language)}:"
+        yield from (f"  {row}" for row in shades(failure.heat, ASCII_SHADES))
     for frame in failure.frames:
-        yield clean(f"{frame.file}:{frame.line}: {frame.text}")
+        yield from _line(frame)
+
+
+def _line(frame: Frame | None) -> Iterator[str]:
+    """A line of the learner's code, what failed in it, and what its names stood for."""
+    if frame is None:
+        return
+    place = clean(f"{frame.file}:{frame.line}: ")
+    yield f"{place}{clean(frame.text)}"
+    if frame.span is not None and clean(frame.text) == frame.text:
+        start, stop = frame.span
+        yield " " * (cell_len(place) + cell_len(frame.text[:start])) + "^" * cell_len(
+            frame.text[start:stop]
+        )
+    yield from (f"  {clean(one.name)}: {clean(one.text)}" for one in frame.variables)
 
 
 def _value(name: str, value: Value) -> Iterator[str]:
+    if value.shape is None and "\n" not in value.text:
+        yield f"{name}: {clean(value.text)}"
+        return
     shape = f" {value.dtype}{list(value.shape)}" if value.shape is not None else ""
     corner = f" {value.corner}" if value.corner else ""
     yield f"{name}{shape}{corner}:"

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from grader.catalogue import Language
-from grader.report import Failure, Graded, Outcome, Report, Value
+from grader.report import Failure, Frame, Graded, Outcome, Report
 
-from .words import MARK, OUTCOME, clean, mistake, one_line, say
+from . import values
+from .words import (
+    MARK,
+    OUTCOME,
+    call,
+    claimed,
+    claims,
+    clean,
+    mistake,
+    one_line,
+    origin,
+    say,
+    tells,
+    wrote,
+)
 
 PRINTED_LINES, PRINTED_WIDTH = 12, 240  # of what the code printed
+CLAIMS = 6  # of the tests that did not pass besides the one explained
+
+Link = Callable[[str, int], str | None]
+"""The address of a line of a file of the workspace; none for what is no such file."""
 
 STYLE: dict[Outcome, str] = {
     "passed": "green",
@@ -51,33 +70,32 @@ def line(graded: Graded, language: Language, id_width: int = 0) -> RenderableTyp
     return grid
 
 
-def detail(graded: Graded, language: Language) -> RenderableType:
-    """An exercise that did not pass, explained."""
+def detail(graded: Graded, language: Language, link: Link | None = None) -> RenderableType:
+    """An exercise that did not pass, explained.
+
+    Args:
+        graded: the exercise.
+        language: English or Chinese.
+        link: gives a file and a line an address that a terminal can open, or none.
+    """
     parts: list[RenderableType] = []
     if graded.mistake is not None:
-        parts.append(Text(mistake(graded.mistake, language), style="bold yellow"))
-        parts.append(Text(""))
-    if graded.tests:
-        parts.append(_tests(graded, language))
-        parts.append(Text(""))
+        parts += [Text(mistake(graded.mistake, language), style="bold yellow"), Text("")]
+    test = graded.first_failure
+    if test is not None:
+        parts += [_claim(claimed(test, graded.tests, language), test.outcome), Text("")]
     if graded.failure is not None:
-        parts.extend(_failure(graded.failure, language))
-    if graded.printed is not None and graded.printed.text.strip():
-        parts.append(Text(""))
-        parts.append(Text(say("printed", language), style="dim"))
-        shown, left = _beginning(graded.printed.text)
-        parts.extend(Padding(Text(clean(one)), (0, 0, 0, 2)) for one in shown)
-        left += graded.printed.dropped_bytes
-        if left:
-            parts.append(
-                Padding(Text(say("dropped", language, n=f"{left:,}"), style="dim"), (0, 0, 0, 2))
-            )
+        parts.extend(_failure(graded.failure, language, link))
+    parts.extend(_printed(graded, language))
+    if graded.tests:
+        parts += [Text(""), *_others(graded, language)]
     parts.append(Text(""))
     if graded.stands_on and graded.tests:
         names = ", ".join(graded.stands_on)
         parts.append(Text(say("stands_on", language, names=names), style="dim"))
-    foot = f"{graded.file} · {say('reread', language, section=graded.section)}"
-    parts.append(Text(foot, style="dim"))
+    foot = Text().append(graded.file, style=_linked("dim", graded.file, 0, link))
+    foot.append(f" · {say('reread', language, section=graded.section)}", style="dim")
+    parts.append(foot)
     title = Text(graded.id, style=f"bold {STYLE[graded.outcome]}")
     return Panel(
         Group(*parts),
@@ -146,19 +164,21 @@ def others(report: Report, language: Language) -> RenderableType | None:
     return grid
 
 
-def render(report: Report, language: Language) -> RenderableType:
+def render(report: Report, language: Language, *, link: Link | None = None) -> RenderableType:
     """The whole report, for those who do not show it line by line as it comes."""
     width = max((cell_len(graded.id) for graded in report.exercises), default=0)
     parts = [line(graded, language, width) for graded in report.exercises]
-    return Group(*parts, *after(report, language))
+    return Group(*parts, *after(report, language, link=link))
 
 
-def after(report: Report, language: Language, *, lead_on: bool = True) -> Iterable[RenderableType]:
+def after(
+    report: Report, language: Language, *, lead_on: bool = True, link: Link | None = None
+) -> Iterable[RenderableType]:
     """What follows the lines of the exercises."""
     first = explained(report)
     if first is not None:
         yield Text("")
-        yield detail(first, language)
+        yield detail(first, language, link)
         rest = others(report, language)
         if rest is not None:
             yield Padding(rest, (0, 1))
@@ -169,147 +189,131 @@ def after(report: Report, language: Language, *, lead_on: bool = True) -> Iterab
 # ---- parts of a detail
 
 
-def _tests(graded: Graded, language: Language) -> RenderableType:
-    """How many tests passed, and what those claim that did not."""
-    passed = sum(test.outcome == "passed" for test in graded.tests)
+def _claim(said: str, outcome: Outcome) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")  # Chinese has no spaces to break at
-    count = say("tests_passed", language, n=passed, of=len(graded.tests))
-    grid.add_row("", Text(count, style="dim"))
-    shown: dict[str, Outcome] = {}
-    for test in graded.tests:  # the cases of one claim are one line
-        if test.outcome != "passed":
-            shown.setdefault(test.claim.in_(language), test.outcome)
-    for said, outcome in shown.items():
-        grid.add_row(Text(MARK[outcome], style=STYLE[outcome]), Text(said))
+    grid.add_row(Text(MARK[outcome], style=STYLE[outcome]), Text(said))
     return grid
+
+
+def _others(graded: Graded, language: Language) -> Iterable[RenderableType]:
+    """How many tests passed, and what those claim that did not, besides the one explained."""
+    passed = sum(test.outcome == "passed" for test in graded.tests)
+    said = claims(graded.tests, language)
+    if graded.first_failure is not None:
+        said.pop(claimed(graded.first_failure, graded.tests, language), None)
+    key = "also_failed" if said else "tests_passed"
+    yield Text(say(key, language, n=passed, of=len(graded.tests)), style="dim")
+    for claim, outcome in [*said.items()][:CLAIMS]:
+        yield _claim(claim, outcome)
+    if len(said) > CLAIMS:
+        yield Text(f"  {say('more', language, n=len(said) - CLAIMS)}", style="dim")
+
+
+def _printed(graded: Graded, language: Language) -> Iterable[RenderableType]:
+    key, printed = wrote(graded)
+    if printed is None:
+        return
+    yield Text("")
+    yield Text(say(key, language), style="dim")
+    shown, left = _beginning(printed.text)
+    for one in shown:
+        yield Padding(Text(clean(one)), (0, 0, 0, 2))
+    left += printed.dropped_bytes
+    if left:
+        said = say("dropped", language, n=f"{left:,}")
+        yield Padding(Text(said, style="dim"), (0, 0, 0, 2))
 
 
 def _beginning(text: str) -> tuple[list[str], int]:
     """The first lines of what was printed, short enough to be read, and the bytes left out."""
+    text = text.rstrip("\n")
     shown = [one[:PRINTED_WIDTH] for one in text.split("\n", PRINTED_LINES)[:PRINTED_LINES]]
-    whole, kept = (len(t.encode("utf-8", "replace")) for t in (text.rstrip("\n"), "\n".join(shown)))
+    whole, kept = (len(t.encode("utf-8", "replace")) for t in (text, "\n".join(shown)))
     return shown, max(0, whole - kept)
 
 
-def _failure(failure: Failure, language: Language) -> Iterable[RenderableType]:
+def _failure(failure: Failure, language: Language, link: Link | None) -> Iterable[RenderableType]:
     yield Text(clean(failure.message.in_(language)))
+    if failure.pattern is not None:
+        yield Text(clean(failure.pattern.in_(language)), style="bold")
+    if failure.origin is not None:
+        yield Text(origin(failure.origin, language), style="bold")
+        if failure.origin.frame is not None:
+            yield from _frame(failure.origin.frame, language, link)
     if failure.frames:
         yield Text("")
-        for frame in failure.frames:
-            place = Text(clean(f"{frame.file}:{frame.line}"), style="cyan")
-            place.append(clean(f"  {frame.text}"), style="default")
-            yield Padding(place, (0, 0, 0, 2))
-    if failure.call is not None and failure.kind not in ("syntax", "missing"):
+        yield from _frames(failure.frames, language, link)
+    called = call(failure, language)
+    if called is not None and failure.kind not in ("syntax", "missing"):
         yield Text("")
-        yield Text(clean(failure.call), style="bold")
-        for argument in failure.arguments[:2]:
-            name = f"{say('input', language)} {argument.name}"
-            yield Padding(_block(name, argument.value, None, "dim"), (0, 0, 0, 2))
+        yield Text(clean(called), style="bold")
+        yield values.arguments(failure.arguments, look=_compares(failure))
     if failure.expected is not None or failure.got is not None:
         yield Text("")
-        yield _side_by_side(failure, language)
-    if failure.difference is not None and failure.worst is not None:
-        words = [
-            say(
-                "worst",
-                language,
-                difference=f"{failure.difference:.2g}",
-                index=list(failure.worst),
-            )
-        ]
-        if failure.tolerance:
-            words.append(say("allowed", language, tolerance=f"{failure.tolerance:.1g}"))
-        yield Text(" · ".join(words), style="dim")
+        yield values.Values(failure, language)
+    if failure.heat is not None and tells(failure.heat):
+        yield Text("")
+        yield values.HeatMap(failure.heat, failure.difference, language)
+    if failure.difference is not None and failure.worst is not None and failure.tolerance:
+        words = say(
+            "worst", language, difference=f"{failure.difference:.2g}", index=list(failure.worst)
+        )
+        allowed = say("allowed", language, tolerance=f"{failure.tolerance:.1g}")
+        yield Text(f"{words} · {allowed}", style="dim")
 
 
-class _side_by_side:
-    """Expected and got beside one another where the terminal is wide enough, else one below."""
-
-    def __init__(self, failure: Failure, language: Language):
-        expected, got = failure.expected, failure.got
-        self.blocks: list[RenderableType] = []
-        self.width = 4
-        for key, value, other, style in (
-            ("expected", expected, got, "green"),
-            ("got", got, expected, "red"),
-        ):
-            if value is not None:
-                block = _block(say(key, language), value, other, style, failure.worst)
-                self.blocks.append(block)
-                self.width += _width(value, say(key, language))
-
-    def __rich_console__(self, console: object, options: object) -> Iterable[RenderableType]:
-        room: int = options.max_width  # type: ignore[attr-defined]
-        if len(self.blocks) == 2 and self.width <= room:
-            grid = Table.grid(padding=(0, 4, 0, 0))
-            grid.add_row(*self.blocks)
-            yield grid
-            return
-        for number, block in enumerate(self.blocks):
-            if number:
-                yield Text("")
-            yield block
+def _compares(failure: Failure) -> bool:
+    """Whether it is the values that matter."""
+    return failure.got is not None or failure.worst is not None
 
 
-def _head(name: str, value: Value) -> str:
-    shape = f" {value.dtype}{list(value.shape)}" if value.shape is not None else ""
-    return f"{name}{shape}"
+def _frames(
+    frames: Sequence[Frame], language: Language, link: Link | None
+) -> Iterable[RenderableType]:
+    """The learner's own lines; one that calls itself again and again is shown once."""
+    runs = [(where, len([*same])) for where, same in itertools.groupby(frames, key=_where)]
+    firsts = {_where(frame): frame for frame in frames}
+    for number, (where, times) in enumerate(runs):
+        yield from _frame(firsts[where], language, link, times, last=number == len(runs) - 1)
 
 
-def _width(value: Value, name: str) -> int:
-    head = f"{_head(name, value)} {value.corner or ''}"
-    lines = [*clean(value.text).splitlines(), head]
-    return max(cell_len(one) for one in lines)
+def _where(frame: Frame) -> tuple[str, int]:
+    return frame.file, frame.line
 
 
-def _block(
-    name: str,
-    value: Value,
-    other: Value | None,
-    style: str,
-    worst: tuple[int, ...] | None = None,
-) -> RenderableType:
-    """A value under its name; cells that differ from the other's stand out, the worst above all."""
-    head = Text(_head(name, value), style=style)
-    if value.corner:
-        head.append(f" {value.corner}", style="dim")
-    parts: list[RenderableType] = [head]
-    lines = clean(value.text).splitlines() or [""]
-    lines_other = clean(other.text).splitlines() if other is not None else []
-    comparable = (
-        other is not None
-        and value.shape == other.shape is not None
-        and value.corner == other.corner
-        and len(lines) == len(lines_other)
-    )
-    place = _place(value, worst)
-    for row, text in enumerate(lines):
-        shown = Text(text, no_wrap=True, overflow="ellipsis")
-        if comparable:
-            cells, cells_other, at = text.split(), lines_other[row].split(), 0
-            for column, (cell, cell_other) in enumerate(zip(cells, cells_other, strict=False)):
-                start = text.index(cell, at)
-                at = start + len(cell)
-                if (row, column) == place:
-                    shown.stylize(f"bold reverse {style}", start, at)
-                elif cell != cell_other:
-                    shown.stylize(f"bold {style}", start, at)
-        parts.append(shown)
-    return Group(*parts)
+def _frame(
+    frame: Frame,
+    language: Language,
+    link: Link | None,
+    times: int = 1,
+    *,
+    last: bool = True,
+) -> Iterable[RenderableType]:
+    """A line of the learner's code: its place, what failed in it, what its names stood for."""
+    place = clean(f"{frame.file}:{frame.line}")
+    head = Text().append(place, style=_linked("cyan", frame.file, frame.line, link))
+    if frame.function and frame.function != "<module>":
+        head.append(f"  {say('in', language, function=clean(frame.function))}", style="dim")
+    if times > 1:
+        head.append(f"  × {times}", style="dim")
+    yield Padding(head, (0, 0, 0, 2))
+    text = Text(clean(frame.text))
+    if frame.span is not None and text.plain == frame.text:
+        text.stylize("bold red underline", *frame.span)
+    yield Padding(text, (0, 0, 0, 4))
+    if last and frame.variables:
+        grid = Table.grid(padding=(0, 2))
+        for one in frame.variables:
+            grid.add_row(Text(clean(one.name), style="cyan"), Text(clean(one.text), style="dim"))
+        yield Padding(grid, (0, 0, 0, 6))
 
 
-def _place(value: Value, worst: tuple[int, ...] | None) -> tuple[int, int] | None:
-    """The row and column of the text in which an index of the tensor stands."""
-    if not worst:
-        return None
-    starts = [0, 0]
-    if value.corner:
-        spans = re.findall(r"(\d+):\d+", value.corner)
-        starts = [0, 0, *map(int, spans)][-2:]
-    row, column = (0, *worst)[-2:]
-    return row - starts[0], column - starts[1]
+def _linked(style: str, file: str, line: int, link: Link | None) -> Style:
+    """A style with the address of a file of the workspace. The address is never a learner's."""
+    address = link(file, line) if link is not None else None
+    return Style.parse(style) + Style(link=address)
 
 
 def _bar(report: Report) -> RenderableType:

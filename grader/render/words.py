@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from grader.catalogue import Language, Text
-from grader.report import Graded, Mistake, Outcome
+from grader.report import Failure, Graded, Heat, Mistake, Origin, Outcome, Printed, Test
 
 OUTCOME: dict[Outcome, Text] = {
     "passed": Text("passed", "通过"),
@@ -50,6 +51,7 @@ SAID = {
     ),
     "allowed": Text("rounding explains {tolerance}", "舍入误差至多 {tolerance}"),
     "printed": Text("your code printed:", "你的代码打印了："),
+    "printed_here": Text("in this test your code printed:", "在这个测试里，你的代码打印了："),
     "dropped": Text("… and {n} bytes more, not kept", "……另有 {n} 字节未保留"),
     "reread": Text("reread section {section}", "重读 {section} 节"),
     "mistake": Text("The mistake: {said}", "错误所在：{said}"),
@@ -62,6 +64,41 @@ SAID = {
         "看起来最像（另有已知错误同样说得通）：{said}",
     ),
     "tests_passed": Text("{n} of {of} tests passed", "{of} 个测试中 {n} 个通过"),
+    "also_failed": Text(
+        "{n} of {of} tests passed; what did not hold besides:",
+        "{of} 个测试中 {n} 个通过；此外未成立的还有：",
+    ),
+    "more": Text("… and {n} more", "……以及另外 {n} 条"),
+    "origin": Text(
+        "The first {value} comes from `{operation}` at {place}.",
+        "第一个 {value} 出自 {place} 的 `{operation}`。",
+    ),
+    "origin_of_inf": Text(
+        "The first {value} comes from `{operation}` at {place}, which was given an inf; that comes "
+        "from `{other}` at {other_place}.",
+        "第一个 {value} 出自 {place} 的 `{operation}`，它的输入里已有 inf；"
+        "inf 出自 {other_place} 的 `{other}`。",
+    ),
+    "origin_of_inf_there": Text(
+        "The first {value} comes from `{operation}` at {place}, which was given an inf by "
+        "`{other}` there.",
+        "第一个 {value} 出自 {place} 的 `{operation}`，它的输入里已有 inf，"
+        "来自同一行的 `{other}`。",
+    ),
+    "origin_backward": Text(
+        "The first {value} comes from the backward pass of `{operation}`.",
+        "第一个 {value} 出自 `{operation}` 的反向传播。",
+    ),
+    "in": Text("in {function}", "在 {function} 中"),
+    "heat": Text("where it is off, at {at}", "误差分布，{at}"),
+    "heat_whole": Text("where it is off", "误差分布"),
+    "heat_right": Text("right", "正确"),
+    "heat_off": Text("off", "有误"),
+    "heat_most": Text("off by {difference}", "相差 {difference}"),
+    "heat_tile": Text(
+        "each cell is the worst of a patch: {shape} values on {cells} cells",
+        "每格取一片中的最大误差：{shape} 个值，{cells} 格",
+    ),
     "points": Text("{n} of {of} points", "{of} 分中得 {n} 分"),
     "solved": Text("{n} of {of} exercises passed", "{of} 道练习中 {n} 道通过"),
     "next": Text("Next: {command}", "下一步：{command}"),
@@ -122,6 +159,89 @@ def mistake(named: Mistake, language: Language) -> str:
     if named.explains == 1:
         return say("like_others", language, said=said)
     return say("most_like", language, share=f"{named.explains:.0%}", said=said)
+
+
+def call(failure: Failure, language: Language) -> str | None:
+    """The call that was made, or what was done."""
+    said = failure.call_zh if language == "zh" else None
+    return said or failure.call
+
+
+def origin(found: Origin, language: Language) -> str:
+    """Where the first number that is not finite came from."""
+    value = {"nan": "NaN"}.get(found.value, found.value)
+    if found.frame is None:
+        return clean(say("origin_backward", language, value=value, operation=found.operation))
+    place = f"{found.frame.file}:{found.frame.line}"
+    given = {"value": value, "operation": found.operation, "place": place}
+    source = found.source
+    if source is None or source.frame is None:
+        return clean(say("origin", language, **given))
+    other = {"other": source.operation, "other_place": f"{source.frame.file}:{source.frame.line}"}
+    key = "origin_of_inf_there" if other["other_place"] == place else "origin_of_inf"
+    return clean(say(key, language, **given, **other))
+
+
+def wrote(graded: Graded) -> tuple[str, Printed | None]:
+    """What to show of what the code printed: in the test that is explained, or else in all."""
+    test = graded.first_failure
+    if test is not None and test.printed is not None and test.printed.text.strip():
+        return "printed_here", test.printed
+    if graded.printed is not None and graded.printed.text.strip():
+        return "printed", graded.printed
+    return "printed", None
+
+
+def claims(tests: Sequence[Test], language: Language) -> dict[str, Outcome]:
+    """What the tests claim that did not pass, and how they ended.
+
+    The cases of one claim are one, which names the cases where others of it passed.
+    """
+    said: dict[str, Outcome] = {}
+    for test in tests:
+        if test.outcome == "passed" or claimed(test, tests, language) in said:
+            continue
+        said[claimed(test, tests, language)] = test.outcome
+    return said
+
+
+def claimed(test: Test, tests: Sequence[Test], language: Language) -> str:
+    """What a test claims, with its case where the claim holds in another."""
+    claim = test.claim.in_(language)
+    cases = [one for one in tests if one.claim == test.claim]
+    failing = [one for one in cases if one.outcome != "passed"]
+    if test.case is None or len(failing) == len(cases):
+        return claim
+    some = "; ".join(clean(one.case) for one in failing[:3] if one.case is not None)
+    more = "; …" if len(failing) > 3 else ""
+    return f"{claim} [{some}{more}]"
+
+
+# The shades of a heat map, from what is right to the worst; for a terminal without them as well.
+SHADES, ASCII_SHADES = "·░▒▓█", ".:+*#"
+
+
+def shades(heat: Heat, marks: str) -> list[str]:
+    """The rows of a heat map, a character for each cell."""
+    return ["".join(marks[level(cell)] for cell in row) for row in heat.cells]
+
+
+def heat_title(heat: Heat, language: Language) -> str:
+    """What a heat map shows, and of which part of a tensor."""
+    if re.search(r"\d", heat.at) is None:
+        return say("heat_whole", language)
+    return say("heat", language, at=clean(heat.at))
+
+
+def level(cell: float) -> int:
+    """0 for what is right, 1 to 4 for how far it is off."""
+    return 0 if cell <= 0 else min(4, 1 + int(4 * cell))
+
+
+def tells(heat: Heat) -> bool:
+    """Whether a heat map shows what the values do not: some cells are right, and there are many."""
+    cells = [cell for row in heat.cells for cell in row]
+    return 0 in cells and any(cells) and (len(heat.cells) > 1 or len(cells) > 6)
 
 
 def one_line(graded: Graded, language: Language) -> str:

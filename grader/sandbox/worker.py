@@ -19,10 +19,10 @@ import random
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
-from . import wire
+from . import wire, witness
 from .modules import Blocked, Finder, Source, installed
 
 MAX_ITEMS = 100_000
@@ -32,6 +32,7 @@ MAX_FRAMES = 12
 MAX_NAME = 200
 MAX_LINE = 400
 MAX_BASES = 20
+TOLD_FRAMES = 3  # of so many of the innermost frames it is told what the names stood for
 OUT_OF_MEMORY = 86  # the exit status of a worker that has none left to say so
 
 
@@ -93,6 +94,9 @@ class Room:
             return probe(marshal.loads(request["code"]))(self.modules[self.target], *args, **kwargs)
         if op == "seed":
             return seed(args[0])
+        if op == "origin":  # of what is not finite in the answer to a request made before
+            again = request["request"]
+            return witness.origin(lambda: self.perform(again), self.sources, request["wanted"])
         raise wire.WireError(f"no such request: {op}")
 
     def library(self, name: str) -> ModuleType:
@@ -137,19 +141,30 @@ def seed(number: int) -> None:
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
     """An exception as data: its type, its message, and the learner's own among its frames."""
-    frames = []
+    frames: list[list[Any]] = []
+    kept: list[FrameType] = []
     try:
         summary = traceback.extract_tb(error.__traceback__)
+        running = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     except Exception:
-        summary = traceback.StackSummary()
-    for one in summary:
+        summary, running = traceback.StackSummary(), []
+    for one, frame in zip(summary, running, strict=False):
         if one.filename in sources:
-            line = linecache.getline(one.filename, one.lineno or 0).strip()
-            frames.append([one.filename, one.lineno or 0, one.name[:MAX_NAME], line[:MAX_LINE]])
+            raw = linecache.getline(one.filename, one.lineno or 0)
+            span = _span(raw, one.colno, one.end_colno if one.end_lineno == one.lineno else None)
+            line = raw.strip()[:MAX_LINE]
+            frames.append([one.filename, one.lineno or 0, one.name[:MAX_NAME], line, span, []])
+            kept.append(frame)
+    for frame, told in [*zip(kept, frames, strict=True)][-TOLD_FRAMES:]:
+        told[5] = witness.variables(frame, told[3])
     if isinstance(error, SyntaxError) and error.filename in sources and not frames:
-        frames.append(
-            [error.filename, error.lineno or 0, "", (error.text or "").strip()[:MAX_LINE]]
-        )
+        text = error.text or ""
+        lead = len(text) - len(text.lstrip())
+        start = max(0, (error.offset or 1) - 1 - lead)
+        same = error.end_lineno == error.lineno and (error.end_offset or 0) > (error.offset or 1)
+        end = (error.end_offset or 0) - 1 - lead if same else start + 1
+        entry = [error.filename, error.lineno or 0, "", text.strip()[:MAX_LINE]]
+        frames.append([*entry, [start, end], []])
         message = error.msg
     else:
         message = _text(error)
@@ -159,6 +174,17 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]
         "message": message[:MAX_TEXT],
         "frames": frames[-MAX_FRAMES:],
     }
+
+
+def _span(raw: str, start: int | None, end: int | None) -> list[int] | None:
+    """Which characters of a line, stripped of blanks, lie between two places counted in bytes."""
+    line, data = raw.strip(), raw.encode("utf-8", "surrogatepass")
+    if start is None:
+        return None
+    lead = len(raw) - len(raw.lstrip())
+    places = [len(data[:at].decode("utf-8", "ignore")) - lead for at in (start, end or len(data))]
+    first, last = max(0, places[0]), min(len(line), places[1])
+    return [first, last] if 0 < last - first < len(line) else None
 
 
 def _text(error: BaseException) -> str:

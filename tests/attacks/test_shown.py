@@ -23,7 +23,19 @@ import grader.render
 from grader import catalogue, engine, shelf
 from grader.catalogue import Text
 from grader.render import jsonform, plain, terminal
-from grader.report import Argument, Failure, Frame, Graded, Mistake, Printed, Report, Test, Value
+from grader.report import (
+    Argument,
+    Failure,
+    Frame,
+    Graded,
+    Mistake,
+    Origin,
+    Printed,
+    Report,
+    Test,
+    Value,
+    Variable,
+)
 
 from .conftest import World
 
@@ -65,6 +77,8 @@ HOSTILE = {
 def hostile(text: str) -> Report:
     """A report in which a student's text stands wherever it may."""
     value = Value(text=text, type="Tensor", shape=(2,), dtype="float32")
+    claim = Text("a claim", "一个断言")
+    frame = Frame(text, 3, text, text, (0, max(1, len(text))), (Variable(text, text),))
     failure = Failure(
         kind="exception",
         message=Text(en=f"ch5/repeat_kv.py raised {text}", zh=text),
@@ -72,7 +86,8 @@ def hostile(text: str) -> Report:
         arguments=(Argument(name="x", value=value),),
         expected=value,
         got=value,
-        frames=(Frame(file=text, line=3, function=text, text=text),),
+        frames=(frame,),
+        origin=Origin("nan", text, frame, Origin("inf", text, frame)),
     )
     graded = [
         Graded(
@@ -85,7 +100,10 @@ def hostile(text: str) -> Report:
             points_possible=5,
             duration_s=0.1,
             isolation="namespaces+landlock",
-            tests=(Test("test_x", Text("a claim", "一个断言"), "error", 0.1, failure),),
+            tests=(
+                Test("test_x", claim, "error", 0.1, failure, text, Printed(text, 3)),
+                Test("test_y", claim, "passed", 0.1, None, "n=2"),
+            ),
             failure=failure,
             printed=Printed(text, 3),
             mistake=Mistake("tiled", Text("a mistake", "一个错误")) if with_mistake else None,

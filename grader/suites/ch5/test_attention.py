@@ -49,6 +49,10 @@ def seed():
 
 
 def shapes(m, args):
+    """The shapes of the parameters of Attention(args)
+
+    Attention(args) 各参数的形状
+    """
     from types import SimpleNamespace
 
     attention = m.Attention(SimpleNamespace(**args))
@@ -56,6 +60,10 @@ def shapes(m, args):
 
 
 def attend(m, args, state, x, freqs_cos, freqs_sin, mask):
+    """Attention(args)(x, freqs_cos, freqs_sin, mask), with the weights of state
+
+    用 state 中的权重计算 Attention(args)(x, freqs_cos, freqs_sin, mask)
+    """
     from types import SimpleNamespace
 
     attention = m.Attention(SimpleNamespace(**args)).to(x.dtype)
@@ -65,7 +73,10 @@ def attend(m, args, state, x, freqs_cos, freqs_sin, mask):
 
 
 def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
-    """Feed x through a cache, piece by piece; give the outputs and what the cache got first."""
+    """Attention(args)(x, …, cache), x coming piece by piece: the outputs and what is cached first
+
+    x 分段输入 Attention(args)(x, …, cache)：输出，以及最先存入缓存的内容
+    """
     from types import SimpleNamespace
 
     class Cache:
@@ -95,6 +106,10 @@ def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
 
 
 def gradients(m, args, state, x, along, freqs_cos, freqs_sin):
+    """The gradients of (Attention(args)(x, …) * along).sum() for x and the four matrices
+
+    (Attention(args)(x, …) * along).sum() 对 x 和四个矩阵的梯度
+    """
     from types import SimpleNamespace
 
     attention = m.Attention(SimpleNamespace(**args))
@@ -102,13 +117,16 @@ def gradients(m, args, state, x, along, freqs_cos, freqs_sin):
     attention.load_state_dict(zeros | state, strict=False)
     x = x.clone().requires_grad_()
     (attention(x, freqs_cos, freqs_sin) * along).sum().backward()
-    return x.grad, {name: getattr(attention, name).weight.grad for name in ("wq", "wk", "wv", "wo")}
+    names = ("wq", "wk", "wv", "wo")
+    return x.grad, {f"{name}.weight": getattr(attention, name).weight.grad for name in names}
 
 
 def dropped(m, args, state, x, freqs_cos, freqs_sin, training, seed):
     """Lone tokens see only themselves; by what factors does dropout change their heads?
 
     Gives the factors that occur, and whether some head lost a part of its values but not all.
+
+    单独的 token 只看得到自己：dropout 给各个头乘上的倍数，以及是否有头只丢了一部分值
     """
     from types import SimpleNamespace
 
@@ -126,6 +144,10 @@ def dropped(m, args, state, x, freqs_cos, freqs_sin, training, seed):
 
 
 def calls_the_fused_kernel(m, args, x, freqs_cos, freqs_sin):
+    """Does Attention(args)(x, …) call F.scaled_dot_product_attention?
+
+    Attention(args)(x, …) 是否调用 F.scaled_dot_product_attention？
+    """
     from types import SimpleNamespace
 
     from torch.overrides import TorchFunctionMode
@@ -320,7 +342,8 @@ def test_gradients_reach_the_input_and_all_four_matrices(student, flash_attn):
     """
     args = sizes(flash_attn=flash_attn)
     given = (args, weights(args), torch.randn(2, 4, 16), torch.randn(2, 4, 16), *tables(args, 4))
-    check.close(student.run(gradients, *given), gradients(reference, *given), terms=256)
+    got = student.run(gradients, *given)
+    check.gradients(got, gradients(reference, *given), names=("x",), terms=256)
 
 
 def lone_tokens(args):

@@ -45,6 +45,10 @@ def tables(args, T, start=0):
 
 
 def shapes(m, args):
+    """The shapes of the parameters of DecoderLayer(0, args)
+
+    DecoderLayer(0, args) 各参数的形状
+    """
     from types import SimpleNamespace
 
     layer = m.DecoderLayer(0, SimpleNamespace(**args))
@@ -52,6 +56,10 @@ def shapes(m, args):
 
 
 def pass_through(m, args, state, x, freqs_cos, freqs_sin, mask):
+    """DecoderLayer(0, args)(x, freqs_cos, freqs_sin, mask), with the weights of state
+
+    用 state 中的权重计算 DecoderLayer(0, args)(x, freqs_cos, freqs_sin, mask)
+    """
     from types import SimpleNamespace
 
     layer = m.DecoderLayer(0, SimpleNamespace(**args)).to(x.dtype)
@@ -60,6 +68,10 @@ def pass_through(m, args, state, x, freqs_cos, freqs_sin, mask):
 
 
 def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
+    """DecoderLayer(0, args)(x, …, cache), x coming piece by piece
+
+    x 分段输入 DecoderLayer(0, args)(x, …, cache)
+    """
     from types import SimpleNamespace
 
     class Cache:
@@ -86,6 +98,10 @@ def in_pieces(m, args, state, x, freqs_cos, freqs_sin, mask, pieces):
 
 
 def gradients(m, args, state, x, along, freqs_cos, freqs_sin):
+    """The gradients of (DecoderLayer(0, args)(x, …) * along).sum() for x and the weights
+
+    (DecoderLayer(0, args)(x, …) * along).sum() 对 x 和各权重的梯度
+    """
     from types import SimpleNamespace
 
     layer = m.DecoderLayer(0, SimpleNamespace(**args))
@@ -96,7 +112,10 @@ def gradients(m, args, state, x, along, freqs_cos, freqs_sin):
 
 
 def dropped(m, args, state, x, freqs_cos, freqs_sin, training, seed):
-    """By what factors does dropout change what the layer adds to lone tokens?"""
+    """By what factors does dropout change what the layer adds to lone tokens?
+
+    对单独的 token，dropout 给这一层加上的值乘上的倍数
+    """
     from types import SimpleNamespace
 
     added = []
@@ -129,6 +148,7 @@ def test_a_layer_knows_its_number(student):
     """
 
     def number(m, layer_id, args):
+        """DecoderLayer(layer_id, args).layer_id"""
         from types import SimpleNamespace
 
         return m.DecoderLayer(layer_id, SimpleNamespace(**args)).layer_id
@@ -243,6 +263,10 @@ def test_the_stream_that_came_in_stays_as_it_was(student):
     """
 
     def afterwards(m, args, state, x, freqs_cos, freqs_sin):
+        """x, after DecoderLayer(0, args)(x, freqs_cos, freqs_sin)
+
+        执行 DecoderLayer(0, args)(x, freqs_cos, freqs_sin) 之后的 x
+        """
         from types import SimpleNamespace
 
         layer, x = m.DecoderLayer(0, SimpleNamespace(**args)), x.clone()
@@ -263,7 +287,8 @@ def test_gradients_reach_the_input_and_every_weight(student):
     args = sizes()
     along = torch.randn(2, 4, 16)
     given = (args, weights(args), torch.randn(2, 4, 16), along, *tables(args, 4))
-    check.close(student.run(gradients, *given), gradients(reference, *given), terms=1024)
+    got = student.run(gradients, *given)
+    check.gradients(got, gradients(reference, *given), names=("x",), terms=1024)
 
 
 def test_both_parts_drop_out_in_training_and_only_then(student):

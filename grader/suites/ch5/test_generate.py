@@ -77,7 +77,10 @@ def clear_prompts(model, B, T, n):
 
 
 def watched(m, model, tokens, max_new_tokens, options):
-    """Write, and note of each call of the model how many tokens it saw, and in which state."""
+    """generate(model, tokens, …): of each call of the model, how many tokens it saw, and how
+
+    generate(model, tokens, …)：每次调用模型时它看到多少个 token、处于什么状态
+    """
     calls = []
     forward = model.forward
 
@@ -94,7 +97,10 @@ def watched(m, model, tokens, max_new_tokens, options):
 
 
 def first_tokens(m, model, options):
-    """How often each of the first four tokens is written first, in tenths."""
+    """generate(model, prompts, 1, …): how often each token is written first, in tenths
+
+    generate(model, prompts, 1, …)：各 token 首先被写出的频率（以十分之一计）
+    """
     prompts = torch.zeros(4000, 1, dtype=torch.int64)
     counts = torch.bincount(m.generate(model, prompts, 1, **options)[:, 1], minlength=4)
     return [round(count / 4000, 1) for count in counts.tolist()]
@@ -234,6 +240,10 @@ def test_the_generator_alone_decides_the_text(student):
     """
 
     def texts(m, model):
+        """generate(model, prompts, 5, generator=…), several times: which texts are the same
+
+        多次调用 generate(model, prompts, 5, generator=…)：哪些文本相同
+        """
         prompts = torch.zeros(4, 1, dtype=torch.int64)
         written = []
         for seed in (1, 2):

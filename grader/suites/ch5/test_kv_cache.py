@@ -33,6 +33,10 @@ def test_an_empty_cache_has_its_memory_reserved(student):
     """
 
     def memory(m):
+        """cache = KVCache(2, 7, 3, 4): the shapes of cache.k and cache.v, and cache.length
+
+        cache = KVCache(2, 7, 3, 4)：cache.k、cache.v 的形状和 cache.length
+        """
         cache = m.KVCache(2, 7, 3, 4)
         return tuple(cache.k.shape), tuple(cache.v.shape), cache.length
 
@@ -126,6 +130,10 @@ def test_a_refusal_changes_nothing(student):
     """
 
     def after_refusals(m, held, too_many, misfit, last):
+        """KVCache(2, 5, 3, 4) after two updates that it refuses: its length, and update(*last)
+
+        KVCache(2, 5, 3, 4) 拒绝两次 update 之后的 length，以及 update(*last)
+        """
         cache = m.KVCache(2, 5, 3, 4)
         cache.update(*held)
         for refused in (too_many, misfit):
@@ -148,6 +156,10 @@ def test_tokens_are_written_in_place_and_seen_through_views(student):
     """
 
     def memory(m, *tokens):
+        """Where cache.k, cache.v and what update() gives back lie in memory
+
+        cache.k、cache.v 和 update() 的返回值在内存中的位置
+        """
         cache = m.KVCache(2, 7, 3, 4)
         before = cache.k.data_ptr(), cache.v.data_ptr()
         for k, v in tokens:
@@ -169,6 +181,10 @@ def test_there_is_one_cache_a_layer_with_the_key_value_heads_only(student):
     """
 
     def shapes(m, args, batch_size):
+        """new_cache(args, batch_size): the shapes and the length of each layer's cache
+
+        new_cache(args, batch_size)：各层缓存的形状和 length
+        """
         return [
             (tuple(c.k.shape), tuple(c.v.shape), c.length) for c in m.new_cache(args, batch_size)
         ]
@@ -184,6 +200,10 @@ def test_room_dtype_and_device_can_be_chosen(student):
     """
 
     def made(m, args):
+        """new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta"): shape, dtype and device
+
+        new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta")：各部分的形状、dtype 和 device
+        """
         caches = m.new_cache(args, 2, 4, dtype=torch.bfloat16, device="meta")
         memory = [part for cache in caches for part in (cache.k, cache.v)]
         return [(tuple(part.shape), part.dtype, part.device.type) for part in memory]
@@ -199,6 +219,10 @@ def test_no_two_layers_share_a_cache(student):
     """
 
     def written(m, args, keys, values):
+        """new_cache(args, 1): what each layer's cache holds after updates of the others
+
+        new_cache(args, 1)：更新其他层之后，各层缓存里的内容
+        """
         caches = m.new_cache(args, 1)
         for cache, k, v in zip(caches[1:], keys, values, strict=True):
             cache.update(k, v)
@@ -219,6 +243,10 @@ def test_a_cached_model_says_what_the_whole_model_says(student, chunks):
     """
 
     def logits_in_chunks(m, model, args, tokens, chunks):
+        """The logits of Transformer(args), tokens coming in chunks through new_cache(args, B)
+
+        token 分段经过 new_cache(args, B) 时 Transformer(args) 的 logits
+        """
         cache = m.new_cache(args, len(tokens))
         with torch.no_grad():
             parts = [model(part, cache=cache)[0] for part in tokens.split(chunks, dim=1)]

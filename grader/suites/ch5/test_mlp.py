@@ -23,6 +23,10 @@ def seed():
 
 
 def answer(m, dim, hidden_dim, state, x):
+    """MLP(dim, hidden_dim, 4, dropout=0.0)(x), with the weights of state
+
+    用 state 中的权重计算 MLP(dim, hidden_dim, 4, dropout=0.0)(x)
+    """
     mlp = m.MLP(dim, hidden_dim, 4, 0.0)
     zeros = {name: torch.zeros_like(value) for name, value in mlp.named_parameters()}
     mlp.load_state_dict(zeros | state, strict=False)
@@ -30,7 +34,10 @@ def answer(m, dim, hidden_dim, state, x):
 
 
 def factors(m, state, x, dropout, training, seed):
-    """What dropout multiplies the values by: 1 where there is none."""
+    """What dropout multiplies the values by: 1 where there is none
+
+    dropout 给各个值乘上的倍数；没有 dropout 时为 1
+    """
     outputs = []
     for p in (dropout, 0.0):
         mlp = m.MLP(x.size(-1), 8, 4, p)
@@ -49,6 +56,10 @@ def test_two_matrices_go_up_and_one_comes_down(student):
     """
 
     def shapes(m, dim, hidden_dim, multiple_of):
+        """The shapes of the parameters of MLP(dim, hidden_dim, multiple_of, dropout=0.0)
+
+        MLP(dim, hidden_dim, multiple_of, dropout=0.0) 各参数的形状
+        """
         mlp = m.MLP(dim=dim, hidden_dim=hidden_dim, multiple_of=multiple_of, dropout=0.0)
         return {name: list(value.shape) for name, value in mlp.named_parameters()}
 
@@ -86,6 +97,7 @@ def test_half_precision_stays_half_precision(student):
     """
 
     def in_half(m, state, x):
+        """MLP(12, 20, 4, 0.0).to(torch.bfloat16)(x.to(torch.bfloat16))"""
         mlp = m.MLP(12, 20, 4, 0.0).to(torch.bfloat16)
         zeros = {name: torch.zeros_like(value) for name, value in mlp.named_parameters()}
         mlp.load_state_dict(zeros | state, strict=False)
@@ -102,15 +114,21 @@ def test_gradients_reach_the_input_and_all_three_matrices(student):
     """
 
     def gradients(m, state, x, along):
+        """The gradients of (MLP(…)(x) * along).sum() for x and the three matrices
+
+        (MLP(…)(x) * along).sum() 对 x 和三个矩阵的梯度
+        """
         mlp = m.MLP(x.size(-1), along.size(-1), 4, 0.0)
         zeros = {name: torch.zeros_like(value) for name, value in mlp.named_parameters()}
         mlp.load_state_dict(zeros | state, strict=False)
         x = x.clone().requires_grad_()
         (mlp(x) * along[..., : x.size(-1)]).sum().backward()
-        return [x.grad, *(getattr(mlp, name).weight.grad for name in ("w1", "w2", "w3"))]
+        weights = {f"{name}.weight": getattr(mlp, name).weight.grad for name in ("w1", "w2", "w3")}
+        return x.grad, weights
 
     given = weights(6, 9), torch.randn(4, 6), torch.randn(4, 9)
-    check.close(student.run(gradients, *given), gradients(reference, *given), terms=128)
+    got = student.run(gradients, *given)
+    check.gradients(got, gradients(reference, *given), names=("x",), terms=128)
 
 
 def test_the_input_stays_as_it_was(student):
@@ -120,6 +138,10 @@ def test_the_input_stays_as_it_was(student):
     """
 
     def afterwards(m, state, x):
+        """x, after MLP(12, 20, 4, 0.0)(x)
+
+        执行 MLP(12, 20, 4, 0.0)(x) 之后的 x
+        """
         x = x.clone()
         mlp = m.MLP(12, 20, 4, 0.0)
         zeros = {name: torch.zeros_like(value) for name, value in mlp.named_parameters()}

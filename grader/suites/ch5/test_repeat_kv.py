@@ -60,13 +60,17 @@ def test_the_gradients_of_the_copies_add_up(student, n_rep):
     """
 
     def gradient(m, x, n_rep, weight):
-        """The gradient of (repeat_kv(x, n_rep) * weight).sum() for x"""
+        """The gradient of (repeat_kv(x, n_rep) * weight).sum() for x
+
+        (repeat_kv(x, n_rep) * weight).sum() 对 x 的梯度
+        """
         x = x.clone().requires_grad_()
         (m.repeat_kv(x, n_rep) * weight).sum().backward()
         return x.grad
 
     x, weight = torch.randn(2, 3, 2, 4), torch.randn(2, 3, 2 * n_rep, 4)
-    check.close(student.run(gradient, x, n_rep, weight), gradient(reference, x, n_rep, weight))
+    got = student.run(gradient, x, n_rep, weight)
+    check.gradients(got, gradient(reference, x, n_rep, weight), names=("x",))
 
 
 # ---- other right ways, and mutants that change nothing

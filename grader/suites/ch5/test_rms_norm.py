@@ -92,7 +92,10 @@ def test_gradients_reach_the_input_and_the_weight(student):
     """
 
     def gradients(m, dim, x, weight, along):
-        """The gradients of (RMSNorm(dim)(x) * along).sum() for x and the weight"""
+        """The gradients of (RMSNorm(dim)(x) * along).sum() for x and the weight
+
+        (RMSNorm(dim)(x) * along).sum() 对 x 和权重的梯度
+        """
         norm = m.RMSNorm(dim)
         norm.load_state_dict({"weight": weight})
         x = x.clone().requires_grad_()
@@ -101,7 +104,8 @@ def test_gradients_reach_the_input_and_the_weight(student):
 
     x, weight, along = torch.randn(3, 8), torch.randn(8), torch.randn(3, 8)
     got = student.run(gradients, 8, x, weight, along)
-    check.close(got, gradients(reference, 8, x, weight, along), terms=64)
+    expected = gradients(reference, 8, x, weight, along)
+    check.gradients(got, expected, names=("x", "weight"), terms=64)
 
 
 # ---- other right ways
@@ -148,7 +152,10 @@ def test_the_input_is_left_alone(student):
     """
 
     def afterwards(m, dim, x):
-        """x, after RMSNorm(dim)(x)"""
+        """x, after RMSNorm(dim)(x)
+
+        执行 RMSNorm(dim)(x) 之后的 x
+        """
         m.RMSNorm(dim)(x)
         return x
 

@@ -146,6 +146,10 @@ def test_half_precision_turns_in_float32_and_comes_back(student):
     """
 
     def in_half(m, xq, xk, freqs_cos, freqs_sin, exact):
+        """apply_rotary_emb(xq, xk, freqs_cos, freqs_sin), beside the exact answer
+
+        apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)，并与精确结果比较
+        """
         got = m.apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
         off = [(one.float() - other).abs() for one, other in zip(got, exact, strict=True)]
         allowed = [2**-8 * other.abs() + 1e-5 for other in exact]  # one rounding is half of that
@@ -173,6 +177,10 @@ def test_the_queries_and_keys_that_came_in_stay_as_they_were(student):
     """
 
     def afterwards(m, xq, xk, freqs_cos, freqs_sin):
+        """xq and xk, after apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
+
+        执行 apply_rotary_emb(xq, xk, freqs_cos, freqs_sin) 之后的 xq 和 xk
+        """
         xq, xk = xq.clone(), xk.clone()
         m.apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
         return xq, xk
@@ -188,6 +196,10 @@ def test_heads_that_are_not_contiguous_are_turned_too(student):
     """
 
     def on_views(m, xq, xk, freqs_cos, freqs_sin):
+        """apply_rotary_emb(xq.transpose(1, 2), xk.transpose(1, 2), …), the tables sliced
+
+        apply_rotary_emb(xq.transpose(1, 2), xk.transpose(1, 2), …)，表是切片
+        """
         xq, xk = xq.transpose(1, 2), xk.transpose(1, 2)
         return m.apply_rotary_emb(xq, xk, freqs_cos[::2].T.contiguous().T, freqs_sin[::2])
 
@@ -202,6 +214,10 @@ def test_gradients_turn_back(student):
     """
 
     def gradients(m, xq, xk, along_q, along_k, freqs_cos, freqs_sin):
+        """With q, k = apply_rotary_emb(xq, xk, …): the gradients of q * along_q + k * along_k
+
+        令 q, k = apply_rotary_emb(xq, xk, …)：q * along_q + k * along_k 的梯度
+        """
         xq, xk = xq.clone().requires_grad_(), xk.clone().requires_grad_()
         q, k = m.apply_rotary_emb(xq, xk, freqs_cos, freqs_sin)
         ((q * along_q).sum() + (k * along_k).sum()).backward()
@@ -209,7 +225,8 @@ def test_gradients_turn_back(student):
 
     given = [torch.randn(2, 4, heads, 6) for heads in (4, 2, 4, 2)]
     given += precompute_freqs_cis(6, 4)
-    check.close(student.run(gradients, *given), gradients(reference, *given))
+    got = student.run(gradients, *given)
+    check.gradients(got, gradients(reference, *given), names=("xq", "xk"))
 
 
 def test_a_score_knows_only_how_far_apart_two_tokens_are(student):
@@ -219,6 +236,10 @@ def test_a_score_knows_only_how_far_apart_two_tokens_are(student):
     """
 
     def scores(m, q, k, apart, places):
+        """The dot products of q and k, turned to positions that are `apart` apart
+
+        q、k 旋转到相距 apart 的位置之后的点积
+        """
         freqs_cos, freqs_sin = m.precompute_freqs_cis(q.size(-1), places + apart)
         q, k = q.expand(1, places, 1, -1), k.expand(1, places, 1, -1)
         later, _ = m.apply_rotary_emb(q, k, freqs_cos[apart:], freqs_sin[apart:])

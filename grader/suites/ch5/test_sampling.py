@@ -13,7 +13,10 @@ INF = float("inf")
 
 
 def drawn(m, logits, temperature, top_k, top_p):
-    """How often each token is drawn, in tenths: a row of 20 000 draws for each row of logits."""
+    """sample(logits, …): how often each token is drawn, in tenths, of 20 000 draws a row
+
+    sample(logits, …)：每行抽样 20 000 次，各 token 被抽中的频率（以十分之一计）
+    """
     rates = []
     for row in logits:
         many = row.expand(20_000, -1)
@@ -122,6 +125,10 @@ def test_the_caller_keeps_its_logits(student):
     """
 
     def left_behind(m, logits):
+        """logits, after apply_temperature, apply_top_k and apply_top_p
+
+        调用 apply_temperature、apply_top_k、apply_top_p 之后的 logits
+        """
         first, second, third = logits.clone(), logits.clone(), logits.clone()
         m.apply_temperature(first, 0.5)
         m.apply_top_k(second, 1)
@@ -215,6 +222,10 @@ def test_the_generator_alone_decides_the_draw(student):
     """
 
     def draws(m, logits):
+        """sample(logits, generator=…), several times: which draws are the same
+
+        多次调用 sample(logits, generator=…)：哪些抽样相同
+        """
         tokens = []
         for seed in (1, 2):
             torch.manual_seed(seed)

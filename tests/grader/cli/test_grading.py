@@ -19,7 +19,7 @@ from grader import catalogue, shelf
 from grader.report import Report
 
 TILED = "def repeat_kv(x, n_rep):\n    return x.repeat(1, 1, n_rep, 1)\n"
-OURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+OURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;[^\x1b]*\x1b\\")  # colours, the cursor, links
 
 Happyllm = Callable[..., Any]
 
@@ -233,6 +233,17 @@ def test_forty_columns_are_enough(screen: Happyllm, workspace: Path, lang: str) 
     text = OURS.sub("", screen("repeat_kv", "--lang", lang, width=40).out)
     assert "ch5/repeat_kv" in text
     assert max(cell_len(line) for line in re.split(r"[\r\n]+", text)) <= 40
+
+
+def test_a_file_of_the_workspace_is_a_link_on_a_terminal(screen: Happyllm, workspace: Path) -> None:
+    put(workspace, TILED)
+    out = screen("repeat_kv").out
+    assert f"{(workspace / 'ch5' / 'repeat_kv.py').as_uri()}\x1b\\" in out
+
+
+def test_a_terminal_that_knows_nothing_gets_no_link(screen: Happyllm, workspace: Path) -> None:
+    put(workspace, TILED)
+    assert "\x1b]8" not in screen("repeat_kv", TERM="dumb").out
 
 
 def test_a_breakpoint_stops_in_the_learners_own_line_with_debug(

@@ -88,9 +88,43 @@ def test_a_part_of_an_answer_is_told_by_its_place():
 
 
 def test_missing_and_superfluous_parts_are_told():
-    assert failure(check.equal, [1], [1, 2]).message.en == "The answer has 1 parts; 2 are expected."
+    assert failure(check.equal, [1], [1, 2]).message.en == "The answer has 1 part; 2 are expected."
+    assert failure(check.equal, [1, 2], [1]).message.en == "The answer has 2 parts; 1 is expected."
     told = failure(check.equal, {"a": 1}, {"b": 1})
-    assert told.message.en == "The answer lacks the keys ['b'] and has ['a'] too many."
+    assert told.message.en == "The answer lacks 'b' and has 'a' too many."
+    assert failure(check.equal, {}, {"b": 1}).message.en == "The answer lacks 'b'."
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"), [(1, "an int is"), ([1], "a list is"), (1.5, "a float is")]
+)
+def test_a_type_has_its_article(expected, words):
+    assert words in failure(check.equal, None, expected).message.en
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(AttributeError, "An AttributeError"), (UnicodeError, "A UnicodeError")]
+)
+def test_an_error_has_its_article(error, words):
+    assert failure(check.raises, error, lambda: 3).message.en.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("en", "said"),
+    [
+        ("it grows.", "It grows."),
+        ("wq.weight is off.", "wq.weight is off."),
+        ("f() is.", "f() is."),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_stays_as_it_is(en, said):
+    assert failure(check.that, False, en, "否").message.en == said
+
+
+def test_how_many_are_off_is_told_in_words_that_fit():
+    assert "all 3 values are off" in failure(check.equal, ones(3) + 1, ones(3)).message.en
+    one = torch.tensor([1.0, 2.0, 1.0])
+    assert "the only one of 3 values that is off" in failure(check.equal, one, ones(3)).message.en
 
 
 @pytest.mark.parametrize(
@@ -132,6 +166,50 @@ def test_a_wrong_dtype_is_told_before_what_is_not_finite():
 def test_what_is_not_finite_is_told_before_wrong_values():
     got = torch.tensor([99.0, math.nan])
     assert failure(check.close, got, ones(2)).kind == "finite"
+
+
+def test_a_wrong_shape_in_a_later_part_is_told_before_wrong_values_in_an_earlier_one():
+    told = failure(check.close, (ones(2) + 1, ones(3)), (ones(2), ones(2)))
+    assert (told.kind, told.message.en[:8]) == ("shape", "Part [1]")
+    told = failure(
+        check.close, {"a": ones(2) + 1, "b": ones(2).double()}, {"a": ones(2)} | {"b": ones(2)}
+    )
+    assert told.kind == "dtype"
+
+
+# ---- gradients
+
+
+def test_a_gradient_that_is_wrong_is_told_by_what_it_is_for():
+    told = failure(
+        check.gradients, (ones(2), ones(3) + 1), (ones(2), ones(3)), names=("x", "weight")
+    )
+    assert told.kind == "gradient"
+    assert told.message.en.startswith("The gradient for weight is 2 at [0]")
+    assert told.message.zh.startswith("weight 的梯度在 [0] 处是 2")
+
+
+def test_a_gradient_that_does_not_come_is_told_by_what_it_is_for():
+    expected = {"wq.weight": ones(2), "wk.weight": ones(2)}
+    got = {"wq.weight": ones(2), "wk.weight": None}
+    told = failure(check.gradients, (ones(1), got), (ones(1), expected), names=("x",))
+    assert told.kind == "gradient"
+    assert told.message.en.startswith("No gradient reaches wk.weight.")
+
+
+def test_one_gradient_needs_one_name():
+    told = failure(check.gradients, ones(2) + 1, ones(2), names=("xq",))
+    assert told.message.en.startswith("The gradient for xq is 2")
+
+
+def test_gradients_that_are_right_pass_up_to_rounding():
+    check.gradients((ones(2) + 1e-7, {"w": ones(1)}), (ones(2), {"w": ones(1)}), names=("x",))
+    check.gradients([None, ones(1)], [None, ones(1)], names=("a", "b"))
+
+
+def test_gradients_in_another_form_are_told_as_such():
+    assert failure(check.gradients, ones(2), (ones(2), ones(2))).kind == "type"
+    assert failure(check.gradients, {"a": ones(1)}, {"b": ones(1)}).kind == "shape"
 
 
 # ---- errors that are expected

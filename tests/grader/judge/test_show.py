@@ -109,12 +109,78 @@ def test_what_is_huge_is_shown_short(what):
 def test_a_call_is_shown_as_one_would_write_it():
     x = torch.zeros(2, 3, dtype=torch.float16)
     call = asked(title="repeat_kv", args=(x, 3), kwargs={"eps": 1e-5})
-    assert show.call(call) == "repeat_kv(float16[2, 3], 3, eps=1.00e-05)"
+    said = show.call(call)
+    assert said.en == said.zh == "repeat_kv(float16[2, 3], 3, eps=1.00e-05)"
 
 
-def test_a_probe_is_shown_by_its_title_and_named_arguments():
-    probe = asked("probe", "The gradient of f", (torch.zeros(2), 3), parameters=("x", "n"))
-    assert show.call(probe) == "The gradient of f  ·  x = float32[2], n = 3"
+def test_a_probe_is_shown_by_what_it_does_in_both_languages():
+    probe = asked("probe", "The gradient of f\n\n    f 的梯度\n    ")
+    assert (show.call(probe).en, show.call(probe).zh) == ("The gradient of f", "f 的梯度")
+
+
+def test_all_arguments_of_a_probe_are_shown():
+    probe = asked("probe", "f", (torch.zeros(2), 3, {"a": 1}), parameters=("x", "n", "args"))
+    assert [(one.name, one.value.text) for one in show.arguments(probe, {})] == [
+        ("x", "0  0"),
+        ("n", "3"),
+        ("args", "{'a': 1}"),
+    ]
+
+
+def test_of_an_argument_that_part_is_shown_that_the_worst_answer_came_from():
+    x = torch.zeros(3, 5, 2, 2)
+    x[2, 1] = 7.0
+    call = asked(args=(x,))
+    (one,) = show.arguments(call, {}, worst=(2, 1, 5, 0), shape=(3, 5, 6, 2))
+    assert one.value.corner == "[2, 1, 0:2, 0:2]"
+    assert "7" in one.value.text
+
+
+def test_a_case_is_shown_by_its_parameters():
+    assert show.case({"n_rep": 3, "theta": 0.5, "name": "a"}) == "n_rep=3, theta=0.5, name='a'"
+
+
+# ---- where a matrix is off
+
+
+def test_a_heat_map_shows_how_far_each_value_is_off():
+    expected = torch.zeros(2, 3)
+    got = torch.tensor([[0.0, 1.0, 0.0], [4.0, 0.0, 1e-9]])
+    heat = show.heat(got, expected, (1, 0), 1e-6)
+    assert heat.cells == ((0.0, 0.25, 0.0), (1.0, 0.0, 0.0))
+    assert (heat.shape, heat.at) == ((2, 3), "[:, :]")
+
+
+def test_a_heat_map_shows_the_matrix_that_holds_the_worst_value():
+    got = torch.zeros(2, 3, 4, 5)
+    got[1, 2, 3, 4] = 1.0
+    heat = show.heat(got, torch.zeros(2, 3, 4, 5), (1, 2, 3, 4), 0.0)
+    assert heat.at == "[1, 2, :, :]"
+    assert [sum(row) for row in heat.cells] == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (99, 199), (57, 3)])
+def test_in_a_large_heat_map_no_wrong_value_is_lost(place):
+    got = torch.zeros(100, 200)
+    got[place] = 1.0
+    heat = show.heat(got, torch.zeros(100, 200), place, 0.0)
+    assert len(heat.cells) <= show.HEAT_ROWS
+    assert {len(row) for row in heat.cells} <= set(range(show.HEAT_COLUMNS + 1))
+    row, column = place[0] * len(heat.cells) // 100, place[1] * len(heat.cells[0]) // 200
+    assert sum(cell > 0 for row in heat.cells for cell in row) == 1
+    assert any(heat.cells[row][max(0, column - 1) : column + 2])
+
+
+def test_what_is_not_finite_is_the_hottest():
+    got = torch.tensor([[0.0, math.nan], [5.0, math.inf]])
+    heat = show.heat(got, torch.zeros(2, 2), (0, 1), 0.0)
+    assert heat.cells == ((0.0, 1.0), (0.3, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.bfloat16, torch.complex64])
+def test_a_heat_map_can_be_made_of_every_dtype(dtype):
+    got, expected = torch.zeros(4, 4, dtype=dtype), torch.ones(4, 4, dtype=dtype)
+    assert show.heat(got, expected, (0, 0), 0.0).cells == ((1.0,) * 4,) * 4
 
 
 def test_tensors_among_the_arguments_get_the_names_of_the_parameters():

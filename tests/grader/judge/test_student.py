@@ -18,6 +18,7 @@ from grader.judge.student import (
     Student,
     TimedOut,
     open_worker,
+    origin,
     portable,
     raised,
 )
@@ -44,6 +45,10 @@ def spoil(x): x.zero_()
 def draw(): return random.random(), torch.rand(1).item()
 def fail(): raise LookupError("lost")
 def hungry(): return torch.empty(1 << 40)
+def narrow(x): return 1 + (x @ x)
+def normalize(x):
+    size = x.norm()
+    return x / size
 """
 
 
@@ -147,6 +152,104 @@ def test_arguments_are_copies(student):
     x = torch.ones(3)
     student.spoil(x)
     assert x.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_what_was_asked_is_kept_as_it_was_sent(student):
+    x, parts = torch.ones(3), {"a": [torch.zeros(2)]}
+    student.double(x)
+    student.run(lambda m, parts: None, parts)
+    x.add_(5)
+    parts["a"][0].add_(5)
+    called, ran = student._log[-2:]
+    assert called.args[0].tolist() == [1.0, 1.0, 1.0]
+    assert ran.args[0]["a"][0].tolist() == [0.0, 0.0]
+
+
+def test_an_exception_arrives_with_what_failed_in_its_line(student):
+    with pytest.raises(Raised) as caught:
+        student.narrow(torch.ones(2, 3))
+    (frame,) = caught.value.frames
+    assert frame.text[slice(*frame.span)] == "x @ x"
+    assert [(one.name, one.text) for one in frame.variables] == [("x", "float32[2, 3]")]
+
+
+def test_a_nan_is_traced_to_its_line(student):
+    student.normalize(torch.zeros(2))
+    found = origin(student, student._log[-1], "nan")
+    assert (found.value, found.operation, found.frame.text) == ("nan", "/", "return x / size")
+
+
+def test_a_nan_of_an_object_of_the_room_is_traced_too(student):
+    net = student.Net()
+    net(torch.ones(2), scale=float("inf"))
+    assert net(torch.zeros(2), scale=float("inf")).isnan().all()
+    found = origin(student, student._log[-1], "nan")
+    assert (found.operation, found.frame.function) == ("*", "forward")
+
+
+def test_tracing_is_not_heard_and_takes_no_time_of_the_tests(jailed):
+    code = "import time\ndef f(x):\n    print('here')\n    time.sleep(0.3)\n    return x / x"
+    jail = jailed(code, time_s=5.0)
+    student = jail.student
+    student.f(torch.zeros(1))
+    left = jail.backend.left_s
+    assert origin(student, student._log[-1], "nan").operation == "/"
+    assert jail.backend.left_s == left
+    assert jail.output.text() == "here\n"
+    student.f(torch.zeros(1))
+    assert jail.output.text() == "here\nhere\n"
+
+
+def test_tracing_what_never_ends_the_second_time_is_given_up(jailed):
+    code = "calls = []\ndef f(x):\n calls.append(1)\n while len(calls) > 1: pass\n return x / x"
+    student = jailed(code).student
+    student.f(torch.zeros(1))
+    assert origin(student, student._log[-1], "nan") is None
+
+
+def test_a_worker_that_is_gone_traces_nothing(jailed):
+    jail = jailed("def f(x): return x / x")
+    jail.student.f(torch.zeros(1))
+    jail.backend.close()
+    assert origin(jail.student, jail.student._log[-1], "nan") is None
+
+
+LIES = """
+import sys
+witness = sys.modules["grader.sandbox.witness"]
+def f(x):
+    witness.origin = lambda *_: {lie}
+    return x / x
+"""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        *("3", "[]", "{}", "{'operation': 3, 'value': 'nan'}", "{'operation': 'x'}", "object()"),
+        *("{'operation': 'x', 'value': 'passed'}", "{'operation': '', 'value': 'nan'}"),
+        *(
+            "{'operation': '\\x1b[2J', 'value': 7}",
+            "1 / 0",
+            "[0] * 10**7",
+            "__import__('os')._exit(0)",
+        ),
+    ],
+)
+def test_a_lie_about_an_origin_is_left_out(jailed, lie):
+    student = jailed(LIES.replace("{lie}", lie)).student
+    student.f(torch.zeros(1))
+    assert origin(student, student._log[-1], "nan") is None
+
+
+def test_what_is_told_of_an_origin_is_cut_and_cleaned(jailed):
+    lie = "{'value': 'nan', 'operation': '\\x1b[2J' + 'a' * 10**6, 'frame': [3], 'source': 7}"
+    student = jailed(LIES.replace("{lie}", lie)).student
+    student.f(torch.zeros(1))
+    found = origin(student, student._log[-1], "nan")
+    assert len(found.operation) <= 80
+    assert found.operation.startswith("2Ja")
+    assert (found.frame, found.source) == (None, None)
 
 
 def test_a_library_of_the_room_is_at_hand(student):
@@ -385,6 +488,49 @@ def test_a_message_to_a_worker_that_does_not_listen_ends_with_the_time(jailed):
     code = "import os, time\ndef f(x): time.sleep(600)"
     with pytest.raises(TimedOut):
         jailed(code, time_s=0.5).student.f(torch.zeros(1 << 22))
+
+
+def test_an_abort_is_told_as_one(jailed):
+    with pytest.raises(Died) as caught:
+        jailed("import os\ndef f(): os.abort()").student.f()
+    assert str(caught.value) == "signal 6, Aborted"
+
+
+def test_a_fault_is_told_as_one(jailed):
+    with pytest.raises(Died) as caught:
+        jailed("import ctypes\ndef f(): ctypes.string_at(0)").student.f()
+    assert str(caught.value) == "signal 11, Segmentation fault"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(
+            [[-1, 2], []],
+            [[2, 1], []],
+            [[0, 99], []],
+            [[0], []],
+            ["x", []],
+            [None, "x"],
+            [[0, True]],
+        ),
+        *([None, [["a"]]], [None, [["a", 3]]], [None, [[1, "b"]]], [None, [None]], [3], [1, 2, 3]),
+    ],
+    ids=str,
+)
+def test_a_line_that_is_badly_described_is_shown_without(told):
+    said = {"type": "ValueError", "frames": [["ch5/it.py", 1, "f", "return x", *told]]}
+    (frame,) = raised(said).frames
+    assert (frame.text, frame.span, frame.variables) == ("return x", None, ())
+
+
+def test_what_is_told_of_a_line_is_bounded():
+    many = [["n" * 10_000, "t" * 10_000]] * 10_000
+    said = {"frames": [["ch5/it.py", 1, "f", "x" * 10_000, [0, 3], many]] * 1000}
+    frames = raised(said).frames
+    assert len(frames) == 12
+    assert {len(frame.variables) for frame in frames} == {8}
+    assert max(len(one.text) + len(one.name) for one in frames[0].variables) <= 160
 
 
 def test_how_a_worker_died_is_told_in_words():

@@ -16,12 +16,15 @@ from grader.report import (
     Failure,
     Frame,
     Graded,
+    Heat,
     Mistake,
+    Origin,
     Outcome,
     Printed,
     Report,
     Test,
     Value,
+    Variable,
 )
 
 SCREENS = Path(__file__).parent / "screens"
@@ -97,6 +100,15 @@ TILED = Failure(
     worst=(0, 1, 1, 0),
     difference=0.1683,
     tolerance=1e-6,
+    pattern=Text(
+        "The right slices come in the wrong order along dimension 2: 0, 2, 1, 3 of those expected.",
+        "沿第 2 维看，各片都对，但顺序错了：依次是应有的第 0, 2, 1, 3 片（从 0 数起）。",
+    ),
+    heat=Heat(
+        ((0.0,) * 4, (1.0, 0.6, 0.3, 0.01), (0.2, 0.99, 0.5, 0.0), (0.0,) * 4),
+        (4, 4),
+        "[0, 1, :, :]",
+    ),
 )
 
 MISTAKE = report(
@@ -114,9 +126,21 @@ MISTAKE = report(
                 "failed",
                 0.01,
                 TILED,
+                "n_kv_heads=2, n_rep=3",
             ),
             Test(
                 "test_once", Text("With one, nothing changes.", "只有一份时不变。"), "passed", 0.01
+            ),
+            *(
+                Test(
+                    f"test_copies[{n_rep}]",
+                    Text("Every copy sends its gradient back.", "每个副本都把梯度传回。"),
+                    "failed" if n_rep > 1 else "passed",
+                    0.01,
+                    replace(TILED, kind="gradient") if n_rep > 1 else None,
+                    f"n_rep={n_rep}",
+                )
+                for n_rep in (1, 3)
             ),
         ),
         failure=TILED,
@@ -154,15 +178,96 @@ RAISED = report(
             ),
             call=f"repeat_kv({HOSTILE!r})",
             got=Value(f"{HOSTILE}\n{HOSTILE}", "str"),
-            frames=(Frame("ch5/repeat_kv.py", 3, "repeat_kv", f'raise ValueError("{HOSTILE}")'),),
+            frames=(
+                Frame(HOSTILE, 3, HOSTILE, "f(x)", (0, 4), (Variable("x", "int"),)),
+                *(Frame("ch5/repeat_kv.py", 7, "again", "again()", None),) * 9,
+                Frame(
+                    "ch5/repeat_kv.py",
+                    3,
+                    "repeat_kv",
+                    f'raise ValueError("{HOSTILE}")',
+                    (6, 16),
+                    (Variable(HOSTILE, HOSTILE), Variable("x", "float32[2, 5, 2, 8]")),
+                ),
+            ),
+            origin=Origin("nan", HOSTILE, Frame(HOSTILE, 1, HOSTILE, HOSTILE)),
         ),
         printed=Printed(f"{HOSTILE}\nline 2\n" + "x" * 5000 + "\n" + "more\n" * 50, 1234567),
     )
 )
 
+ZERO = Value("0  0  0  0\n0  0  0  0", "Tensor", (2, 4), "float32")
+NAN = Failure(
+    kind="finite",
+    message=Text(
+        "The answer holds nan, first at [0, 0], where a finite number is expected.",
+        "答案在 [0, 0] 处出现 nan，这里应是有限的数。",
+    ),
+    call="x, after RMSNorm(dim)(x)",
+    call_zh="执行 RMSNorm(dim)(x) 之后的 x",
+    arguments=(Argument("dim", Value("4", "int")), Argument("x", ZERO)),
+    expected=ZERO,
+    got=replace(ZERO, text="nan  nan  nan  nan\n  0    0    0    0"),
+    worst=(0, 0),
+    pattern=Text("Wrong only at row 0; all else is right.", "只有下标 0 的行有误，其余都对。"),
+    heat=Heat(((1.0,) * 4, (0.0,) * 4), (2, 4), "[:, :]"),
+    origin=Origin(
+        "nan",
+        "*",
+        Frame("ch5/rms_norm.py", 54, "forward", "return x * scale", (7, 16)),
+        Origin("inf", "torch.rsqrt", Frame("ch5/rms_norm.py", 53, "forward", "")),
+    ),
+)
+SHAPES = Failure(
+    kind="exception",
+    message=Text(
+        "ch5/mlp.py raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (line 9).",
+        "ch5/mlp.py 抛出了 RuntimeError: mat1 and mat2 shapes cannot be multiplied（第 9 行）。",
+    ),
+    frames=(
+        Frame(
+            "ch5/mlp.py",
+            9,
+            "forward",
+            "return self.w2(gate * (x @ self.w3))",
+            (23, 34),
+            (Variable("x", "float32[2, 5, 16]"), Variable("self.w3", "float32[48, 16]")),
+        ),
+    ),
+    call="MLP(…)(float32[2, 5, 16])",
+    arguments=(Argument("x", Value("1  2", "Tensor", (2, 5, 16), "float32", "[0, 0:1, 0:2]")),),
+)
+NANS = report(
+    replace(
+        NORM,
+        outcome="failed",
+        points=0,
+        failure=NAN,
+        tests=(
+            Test(
+                "test_zero",
+                Text("Zero stays zero.", "零仍为零。"),
+                "failed",
+                0.01,
+                NAN,
+                None,
+                Printed("7\n"),
+            ),
+        ),
+    ),
+    replace(MLP, outcome="error", failure=SHAPES),
+)
+MULTIPLIED = report(replace(MLP, outcome="error", failure=SHAPES))
+
 DONE = report(NORM, replace(HEADS, outcome="passed", points=5))
 
-REPORTS = {"mistake": MISTAKE, "raised": RAISED, "done": DONE}
+REPORTS = {
+    "mistake": MISTAKE,
+    "raised": RAISED,
+    "nan": NANS,
+    "multiplied": MULTIPLIED,
+    "done": DONE,
+}
 
 
 @pytest.fixture(params=REPORTS)
@@ -180,6 +285,16 @@ def raised() -> Report:
 @pytest.fixture
 def mistake() -> Report:
     return MISTAKE
+
+
+@pytest.fixture
+def nan() -> Report:
+    return NANS
+
+
+@pytest.fixture
+def multiplied() -> Report:
+    return MULTIPLIED
 
 
 @pytest.fixture

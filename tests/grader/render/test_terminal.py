@@ -7,15 +7,17 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from grader.catalogue import Language
+from grader.catalogue import Language, Text
+from grader.cli import links
 from grader.cli.options import console as _console
 from grader.render import terminal
-from grader.report import WORST_FIRST, Outcome, Printed, Report
+from grader.report import WORST_FIRST, Outcome, Printed, Report, Value
 
 OURS = re.compile(r"\x1b\[[0-9;]*m")  # what rich writes for colour and weight
 
@@ -175,7 +177,123 @@ def test_when_all_is_passed_it_says_so(done: Report) -> None:
 def test_the_chinese_screen_holds_no_english_but_names(mistake: Report) -> None:
     names = (
         r"ch5/\w+(\.py)?|happyllm-grade( hint)?|repeat_kv\(.*\)|float32|\bx\b|namespaces\+landlock"
-        r"|K[12]|\bs\b|1e-06"
+        r"|K[12]|n_rep=3|n_kv_heads=2|\bs\b|1e-06"
     )
     left = re.sub(names, "", shown(mistake, "zh", 120))
     assert re.findall(r"[A-Za-z]+", left) == []
+
+
+def test_the_claim_that_is_explained_comes_first_and_the_others_last(mistake: Report) -> None:
+    text = shown(mistake, "en", 120)
+    places = [
+        text.index(words)
+        for words in (
+            "Each key/value head stands",
+            "The answer is",
+            "Every copy sends its gradient",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_a_claim_that_holds_in_some_cases_names_those_in_which_it_does_not(
+    mistake: Report, language: Language
+) -> None:
+    text = shown(mistake, language, 120)
+    assert "[n_rep=3]" in text
+    assert "n_rep=1" not in text
+    assert "n_kv_heads=2" not in text  # there is no other case
+
+
+def test_many_claims_that_do_not_hold_are_counted(mistake: Report) -> None:
+    one = mistake.exercises[1]
+    more = tuple(
+        replace(one.tests[0], id=f"t{n}", claim=Text(f"claim {n}", f"第 {n} 条"), failure=None)
+        for n in range(20)
+    )
+    text = shown(replace(mistake, exercises=(replace(one, tests=one.tests + more),)), "en")
+    assert "claim 4" in text
+    assert "claim 5" not in text
+    assert "and 15 more" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_where_columns_do_not_fit_those_around_the_worst_are_shown(
+    mistake: Report, width: int
+) -> None:
+    one = mistake.exercises[1]
+    assert one.failure is not None
+    row = "  ".join(f"{n}.5" for n in range(10, 30))
+    value = Value(f"{row}\n{row}", "Tensor", (4, 90), "float32", "[0:2, 10:30]")
+    other = replace(value, text=value.text.replace("25.5", "77.5"))
+    failure = replace(one.failure, expected=value, got=other, worst=(1, 25), heat=None)
+    text = shown(
+        replace(mistake, exercises=(replace(one, failure=failure, tests=()),)), "en", width
+    )
+    assert "77.5" in text
+    if width >= 60:
+        assert any(
+            "expected float32" in line and "got float32" in line for line in text.split("\n")
+        )
+        first, last = map(int, re.findall(r"0:2, (\d+):(\d+)", text)[-1])
+        assert f"{first}.5" in text
+        assert f"{last}.5" not in text
+        assert first <= 25 < last
+
+
+def test_a_heat_map_is_drawn_in_shades_and_colours_where_there_are_some(
+    mistake: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = OURS.sub("", shown(mistake, "en", force_terminal=True, color_system="standard"))
+    assert "██▓▓▒▒░░" in text
+
+
+def test_a_heat_map_is_drawn_in_plain_signs_where_there_is_no_colour(
+    mistake: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = OURS.sub("", shown(mistake, "en", force_terminal=True, color_system="standard"))
+    assert "##**++::" in text
+    assert "█" not in text.partition("╰")[0]
+
+
+def test_what_failed_in_a_line_stands_out_and_its_names_are_told(
+    monkeypatch: pytest.MonkeyPatch, multiplied: Report
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = shown(multiplied, "en", force_terminal=True, color_system="standard")
+    assert re.search(r"\x1b\[1;4;31mx @ self.w3\x1b", text)
+    assert re.search(r"self.w3 +float32\[48, 16\]", OURS.sub("", text))
+
+
+LINK = re.compile(r"\x1b\]8;[^;]*;([^\x1b]*)\x1b")
+
+
+def test_a_line_of_a_file_of_the_workspace_can_be_clicked(multiplied: Report) -> None:
+    text = StringIO()
+    console = _console(file=text, width=80, force_terminal=True, color_system="standard")
+    address = links.to_files(Path("/w s"), ["ch5/mlp.py"], {})
+    console.print(terminal.render(multiplied, "en", link=address))
+    assert set(LINK.findall(text.getvalue())) == {"file:///w%20s/ch5/mlp.py", ""}
+
+
+def test_no_address_is_made_of_what_a_learner_calls_a_file(raised: Report) -> None:
+    text = StringIO()
+    console = _console(file=text, width=80, force_terminal=True, color_system="standard")
+    address = links.to_files(Path("/w"), ["ch5/repeat_kv.py"], {})
+    console.print(terminal.render(raised, "en", link=address))
+    assert set(LINK.findall(text.getvalue())) == {"file:///w/ch5/repeat_kv.py", ""}
+
+
+def test_a_line_that_calls_itself_again_and_again_is_shown_once(raised: Report) -> None:
+    text = shown(raised, "en", 120)
+    assert text.count("again()") == 1
+    assert "× 9" in text
+
+
+def test_what_was_printed_in_the_test_that_is_explained_is_shown_alone(nan: Report) -> None:
+    one = replace(nan.exercises[0], printed=Printed("all of it, from every test"))
+    text = shown(replace(nan, exercises=(one,)), "en")
+    assert "in this test your code printed:" in text
+    assert "from every test" not in text
