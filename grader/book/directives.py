@@ -6,12 +6,14 @@ that an author wrote. Links begin at the docs folder, `/ch5/5-1.md#s5-1-3-1`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from markdown import Markdown
 from markdown.extensions import Extension
+from markdown.postprocessors import Postprocessor
 from markdown.preprocessors import Preprocessor
 
 from grader.book import cards, contents, pages, pieces
@@ -43,6 +45,22 @@ class LineDirectives(Preprocessor):
         return out
 
 
+class ChineseLines(Postprocessor):
+    """Takes out the line ends within Chinese text, which a browser would show as spaces."""
+
+    CHINESE = r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef“”‘’—…]"
+    LINE_END = re.compile(
+        rf"(?<={CHINESE})((?:</(?:strong|em|a|span)>)*)\n(?=(?:<(?:strong|em|a|span)\b[^>]*>)*{CHINESE})"
+    )
+    LEFT_ALONE = re.compile(r"(<(pre|script|style|textarea)\b.*?</\2>)", re.DOTALL)
+
+    def run(self, text: str) -> str:
+        parts = self.LEFT_ALONE.split(text)  # text, block, its tag, text, block, its tag, …
+        parts[::3] = [self.LINE_END.sub(r"\1", part) for part in parts[::3]]
+        del parts[2::3]
+        return "".join(parts)
+
+
 class BookDirectives(Extension):
     """Cards, indexes and interactive pieces; `docs` is the folder of the language's pages."""
 
@@ -64,6 +82,10 @@ class BookDirectives(Extension):
             "notes": lambda key: pieces.notes(key, language, docs),
         }
         md.preprocessors.register(LineDirectives(emitters), "happyllm_book", PRIORITY)
+        if language == "zh":
+            md.postprocessors.register(
+                ChineseLines(), "happyllm_lines", 0
+            )  # after raw HTML is back
 
 
 def makeExtension(**options: Any) -> Extension:
