@@ -19,7 +19,7 @@ from grader.report import Mistake
 from grader.sandbox.worker import Room
 
 from .marks import KnownWrong, known_wrong, known_wrongs, wrong_room
-from .student import Asked, LocalBackend, Raised, Remote, Student, StudentFailure
+from .student import Asked, Backend, LocalBackend, Raised, Remote, Student, StudentFailure
 
 __all__ = ["KnownWrong", "Seen", "diagnose", "explainers", "known_wrong", "known_wrongs"]
 __all__ += ["same", "wrong_room"]
@@ -113,7 +113,7 @@ class _Failing:
 
     def __init__(self, log: Sequence[Asked], solution: Room):
         self.log = log
-        self.right = [ours for ours, _ in _replay(solution, log)]
+        self.right = [ours for ours, _ in replay(LocalBackend(solution), log)]
         self.wrong = {  # the answers that are not the solution's, to the last bits
             number
             for number, (right, asked) in enumerate(zip(self.right, log, strict=True))
@@ -123,7 +123,7 @@ class _Failing:
     def is_explained(self, room: Room) -> bool:
         """Whether a room gives the same answers, and at a wrong one not the solution's."""
         found = False
-        for number, (ours, theirs) in enumerate(_replay(room, self.log)):
+        for number, (ours, theirs) in enumerate(replay(LocalBackend(room), self.log)):
             if not same(ours, theirs):
                 return False
             right = self.right[number]
@@ -133,12 +133,12 @@ class _Failing:
 
 def explains(room: Room, log: Sequence[Asked]) -> bool:
     """Whether a room gives the same answers to the same requests."""
-    return all(same(answer, theirs) for answer, theirs in _replay(room, log))
+    return all(same(answer, theirs) for answer, theirs in replay(LocalBackend(room), log))
 
 
-def _replay(room: Room, log: Sequence[Asked]) -> Iterator[tuple[Any, Any]]:
+def replay(backend: Backend, log: Sequence[Asked]) -> Iterator[tuple[Any, Any]]:
     """Put the same requests to a room; its answers, each beside the learner's."""
-    again = Student(LocalBackend(room), (), "")
+    again = Student(backend, (), "")
     for asked in log:
         what = (asked.op, asked.on, asked.name, asked.args, asked.kwargs)
         try:

@@ -29,7 +29,7 @@ from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
-from . import explanation, show
+from . import again, explanation, show
 from .check import CheckFailed, Compared
 from .diagnosis import Seen, diagnose, known_wrongs
 from .marks import variant_room
@@ -170,6 +170,7 @@ class _Seat:
     isolation = "none (in process)"
     backend: Backend
     output: Output | None = None
+    asks_again = True
 
     def load(self) -> Mapping[str, Any]:
         """Load the code; the reply is that of `grader.sandbox.worker.admit`."""
@@ -188,6 +189,8 @@ class _FixedSeat(_Seat):
 
 
 class _LocalSeat(_Seat):
+    asks_again = False  # a breakpoint stops once
+
     def __init__(self, job: Job):
         self.job = job
 
@@ -312,6 +315,16 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
             record = Test(test_id, claimed, "fault", 0.0, lost)
         tests.append(record)
     outcome = worst(test.outcome for test in tests)
+    if outcome == "passed" and plugin.seat.asks_again:
+        number = _number(job.seed, "again", exercise.id)
+        if other := again.second_look(plugin.seat.backend, plugin.logs, number):
+            name, question, answer = other
+            said = plugin.with_call(again.told(question.answer, answer), question)
+            tests = [
+                replace(test, outcome="failed", failure=said) if test.id == name else test
+                for test in tests
+            ]
+            outcome = "failed"
     if outcome == "error":  # a wrong answer may raise where it is used; what came first tells more
         outcome = next(test.outcome for test in tests if test.outcome in ("error", "failed"))
     mistake = None

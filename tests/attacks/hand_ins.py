@@ -11,7 +11,7 @@
     # many: 70                   so many large files beside the exercise
     # link: a -> b               a symbolic link in the submission
     # pipe: a                    a named pipe in the submission
-    # hole: why                  it succeeds today (or `sometimes, …`); the test says when it stops
+    # hole: why                  it succeeds today; the test says when it stops
 
 In its text, {{repo}} and the like stand for what an attacker knows or guesses of the machine.
 """

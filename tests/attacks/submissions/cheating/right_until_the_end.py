@@ -1,5 +1,4 @@
 # outcome: failed
-# hole: sometimes, since a suite that asks seven times does not know the eighth answer
 """Is right on the first calls of a process, as many as a grader makes, and wrong from then on."""
 
 CALLS = []
