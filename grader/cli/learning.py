@@ -14,6 +14,7 @@ from grader.learning.progress import Progress
 from grader.learning.workspace import Workspace, WorkspaceError
 from grader.render.learner import plain as plainly
 from grader.render.learner.words import say
+from grader.render.words import clean
 from happyllm import __version__
 
 from .command import language_option
@@ -190,7 +191,7 @@ def update(folder: Path | None, lang: Language) -> None:
         said = say("changed_stub", lang, id=changed.exercise, parts=parts, put=changed.put)
         click.echo(said)
         for line in changed.lines:
-            click.echo(f"    {line}")
+            click.echo(f"    {clean(line)}")
     if not (done.added or done.renewed or done.changed):
         click.echo(say("up_to_date", lang, n=done.same, version=__version__))
 
