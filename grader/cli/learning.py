@@ -69,7 +69,7 @@ def status(folder: Path | None, plain: bool, lang: Language) -> None:
 def hint(
     target: str | None, all_: bool, again: bool, folder: Path | None, plain: bool, lang: Language
 ) -> None:
-    """Give a hint; each call gives the next one, plainer than the last.
+    """Give a hint; each call gives a plainer one.
 
     Hints that fit what your last grading found come first. Without EXERCISE it is the one that
     you last worked on.
@@ -119,7 +119,7 @@ def solution(
     plain: bool,
     lang: Language,
 ) -> None:
-    """Show the solution beside your code, and why it matters, once you have solved it.
+    """Show the solution beside your code, once you have solved it.
 
     Exit status: 0 shown, 1 not solved yet.
     """
