@@ -117,6 +117,11 @@ class Standing:
     made_with: str
     note: Text | None
 
+    @property
+    def waits(self) -> dict[str, tuple[str, ...]]:
+        """What is right in isolation, and what it waits on."""
+        return {row.exercise.id: row.waits_on for row in self if row.waits_on}
+
     def __iter__(self) -> Iterator[Row]:
         return (row for chapter in self.chapters for row in chapter.rows)
 

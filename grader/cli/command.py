@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import locale
 import os
 from typing import Any
@@ -33,36 +34,37 @@ class Grade(click.Group):
         formatter.write_usage(ctx.command_path, "COMMAND …", prefix="       ")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        from . import authoring, doctor, grading, learning, milestones, site, watch, workspaces
-
-        commands = {
-            "status": learning.status,
-            "grade": grading.grade,
-            "watch": watch.watch,
-            "hint": learning.hint,
-            "solution": learning.solution,
-            "milestone": milestones.milestone,
-            "list": workspaces.list_,
-            "init": workspaces.init,
-            "docs": site.docs,
-            "reset": learning.reset,
-            "update": learning.update,
-            "demo": grading.demo,
-            "completion": learning.completion,
-            "doctor": doctor.doctor,
-            "build": authoring.build,
-            "check": authoring.check,
-            "new": authoring.new,
-        }
-        return commands.get(name)
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name].partition(":")  # only what is asked for is imported
+        found: click.Command = getattr(
+            importlib.import_module(f".{module}", __package__), attribute
+        )
+        return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [
-            *("status", "grade", "watch", "hint", "solution", "milestone", "list", "init"),
-            *("reset", "update", "docs", "demo", "completion", "doctor", "build", "check", "new"),
-        ]
+        return list(_COMMANDS)
 
 
+_COMMANDS = {
+    "status": "learning:status",
+    "grade": "grading:grade",
+    "watch": "watch:watch",
+    "hint": "learning:hint",
+    "solution": "learning:solution",
+    "milestone": "milestones:milestone",
+    "list": "workspaces:list_",
+    "init": "workspaces:init",
+    "reset": "learning:reset",
+    "update": "learning:update",
+    "docs": "site:docs",
+    "demo": "grading:demo",
+    "completion": "learning:completion",
+    "doctor": "doctor:doctor",
+    "build": "authoring:build",
+    "check": "authoring:check",
+    "new": "authoring:new",
+}
 _GROUP_OPTIONS = ("--help", "-h", "--version")
 
 

@@ -14,6 +14,7 @@ from grader.learning.progress import Progress
 from grader.learning.workspace import Workspace, WorkspaceError
 from grader.render.learner import plain as plainly
 from grader.render.learner.words import say
+from grader.render.words import clean
 from happyllm import __version__
 
 from .command import language_option
@@ -68,7 +69,7 @@ def status(folder: Path | None, plain: bool, lang: Language) -> None:
 def hint(
     target: str | None, all_: bool, again: bool, folder: Path | None, plain: bool, lang: Language
 ) -> None:
-    """Give a hint; each call gives the next one, plainer than the last.
+    """Give a hint; each call gives a plainer one.
 
     Hints that fit what your last grading found come first. Without EXERCISE it is the one that
     you last worked on.
@@ -118,7 +119,7 @@ def solution(
     plain: bool,
     lang: Language,
 ) -> None:
-    """Show the solution beside your code, and why it matters, once you have solved it.
+    """Show the solution beside your code, once you have solved it.
 
     Exit status: 0 shown, 1 not solved yet.
     """
@@ -190,7 +191,7 @@ def update(folder: Path | None, lang: Language) -> None:
         said = say("changed_stub", lang, id=changed.exercise, parts=parts, put=changed.put)
         click.echo(said)
         for line in changed.lines:
-            click.echo(f"    {line}")
+            click.echo(f"    {clean(line)}")
     if not (done.added or done.renewed or done.changed):
         click.echo(say("up_to_date", lang, n=done.same, version=__version__))
 

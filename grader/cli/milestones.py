@@ -42,7 +42,7 @@ def milestone(
     plain: bool,
     lang: Language,
 ) -> None:
-    """End a chapter: your own model, on your own files alone, does something to look at.
+    """End a chapter: run your own files, all together.
 
     What is not solved yet, or has changed since, is graded first. Exit status: 0 reached, 1 not.
     """

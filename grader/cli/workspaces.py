@@ -35,7 +35,7 @@ def list_(
     plain: bool,
     lang: Language,
 ) -> None:
-    """List the exercises: name, section, title; in a workspace, where you stand with each."""
+    """List the exercises, and where you stand with each."""
     known = catalogue.load()
     asked = [e for e in known if not targets or any(e in known.find(t) for t in targets)]
     standing = None

@@ -27,6 +27,7 @@ from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import Nursery, NurseryError, ScratchError
 from grader.sandbox.spawned import Spawner
 
+from .hints import ladder
 from .progress import Progress
 from .workspace import Workspace, WorkspaceError
 
@@ -216,7 +217,7 @@ class Watch:
         self._stamps: dict[str, Stamp | None] = {}
         self._pending: set[str] = set()
         self._due: float | None = None
-        self._rungs: dict[str, int] = {}
+        self._shown: dict[str, list[int]] = {}  # where nothing can be remembered
         self._over = False
         self._eyes = _Eyes(place.root, self._folders(), self._inputs.put)
         self._grader = _Grader(place, self.exercises, self.policy, self._inputs.put)
@@ -423,15 +424,17 @@ class Watch:
             yield Asked("back")
 
     def _hint(self) -> Hint:
-        """The next rung of the ladder; at the top it stays there."""
-        exercise = self.focus
-        rung = max(self.progress.rung(exercise.id), self._rungs.get(exercise.id, 0))
-        if rung < len(exercise.hints):
-            self.progress.climb(exercise.id)
-            rung += 1
-        self._rungs[exercise.id] = rung
-        rung = min(rung, len(exercise.hints))
-        return Hint(exercise, exercise.hints[:rung], len(exercise.hints))
+        """The next rung of the ladder, what fits the last failure first; at the top it stays."""
+        exercise, state = self.focus, self.progress.state(self.focus)
+        before = (*self.progress.shown(exercise.id), *self._shown.get(exercise.id, ()))
+        shown = list(dict.fromkeys(before))
+        rungs = ladder(exercise, shown, state)
+        if len(shown) < len(rungs):
+            shown.append(rungs[len(shown)].place)
+            self.progress.climb(exercise.id, shown[-1])
+        self._shown[exercise.id] = shown
+        rungs = ladder(exercise, shown, state)
+        return Hint(exercise, tuple(rung.hint for rung in rungs[: len(shown)]), len(rungs))
 
     def _move_on(self) -> Iterator[Event]:
         left = [one for one in self._unsolved(after=self.focus) if one is not self.focus]

@@ -12,7 +12,7 @@ from grader.standing import Row, Rung, Standing
 from happyllm import __version__
 
 from .compare import parts
-from .words import after_hints, remarks, said, say, subject, ways_to_begin
+from .words import after_hints, remarks, said, say, subject, waiting, ways_to_begin
 
 
 def overview(standing: Standing, language: Language) -> str:
@@ -23,6 +23,7 @@ def overview(standing: Standing, language: Language) -> str:
         points = say("points", language, n=chapter.points, of=chapter.points_possible)
         title = chapter.chapter.title.in_(language)
         lines.append(f"{chapter.chapter.id}\t{count}\t{points}\t{title}")
+    lines += waiting(standing.waits, language)
     step = standing.next
     if step.why == "done":
         lines.append(said(step, language))
@@ -66,7 +67,7 @@ def _hint_lines(
         fits = f" ({say('fits', language)})" if rung.fits else ""
         yield f"{exercise.id}: {say('hint', language, n=rung.number, of=rung.of)}{fits}"
         yield rung.hint.in_(language)
-    yield " ".join(after_hints(exercise, rungs, language, solved=solved))
+    yield from after_hints(exercise, rungs, language, solved=solved)
 
 
 def solution(exercise: Exercise, mine: str, worked: str, language: Language) -> str:

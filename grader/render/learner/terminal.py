@@ -9,7 +9,6 @@ from pathlib import Path
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +21,7 @@ from happyllm import __version__
 
 from . import plot
 from .compare import Part, aligned, parts
-from .words import after_hints, remarks, said, say, subject, ways_to_begin
+from .words import after_hints, remarks, said, say, subject, waiting, ways_to_begin
 
 MARK: dict[StateName, str] = {
     "untouched": "·",
@@ -44,6 +43,7 @@ STYLE: dict[StateName, str] = {
 }
 ACCENT = "cyan"  # of what can be typed
 LONGEST_BAR = 24
+MOST_WAITING = 2  # exercises that wait for others, in the overview; the list shows all
 NARROW = 60  # columns below which only what is needed most is shown
 SIDE_BY_SIDE = 110  # columns from which on two pieces of code stand beside one another
 THEME = "ansi_dark"
@@ -86,6 +86,8 @@ def _overview(standing: Standing, language: Language, wide: bool) -> Iterator[Re
     )
     more = f" · {say('with_help', language, n=helped)}" if helped else ""
     yield Text(f"{points}{more}", style="dim")
+    for line in waiting(standing.waits, language)[:MOST_WAITING]:
+        yield Prose(line, style="dim")
     yield Text("")
     yield next_step(standing.next, language)
     if standing.made_with:
@@ -201,9 +203,8 @@ def hints(
         parts += [Text(""), Padding(Prose(rung.hint.in_(language)), (0, 2, 0, 2))]
         parts += [Text("")]
     said, command = after_hints(exercise, rungs, language, solved=solved)
-    after = Text(f"{said} ", style="dim")
-    after.append(command, style=f"not dim {ACCENT}")
-    return Padding(Group(*parts, after), (1, 0, 1, 1))
+    parts += [Prose(said, style="dim"), Padding(Text(command, style=ACCENT), (0, 0, 0, 2))]
+    return Padding(Group(*parts), (1, 0, 1, 1))
 
 
 def solution(
@@ -246,6 +247,8 @@ def _code(lines: tuple[str, ...]) -> RenderableType:
 
 def _highlighted(lines: tuple[str, ...]) -> list[Text]:
     """Python, highlighted as a whole and handed back line by line."""
+    from rich.syntax import Syntax  # pygments, which nothing else here needs
+
     text = clean("\n".join(lines))
     syntax = Syntax(text, "python", theme=THEME, background_color="default")
     shown = syntax.highlight(text)

@@ -60,7 +60,7 @@ SAID = {
     "hints_used": Text("{n} hints", "提示 {n} 条"),
     "gave_up": Text("solution read", "看过解答"),
     "waits": Text("waits on {names}", "等待 {names}"),
-    "and": Text(", ", "，"),
+    "and": Text(", ", "、"),
     "waiting": Text(
         "{id} is right in isolation, waiting on {names}.",
         "{id} 单独来看是对的，还在等 {names}。",
@@ -69,7 +69,7 @@ SAID = {
     # hints
     "hint": Text("hint {n} of {of}", "提示 {n}/{of}"),
     "fits": Text("It fits what your last grading found.", "针对你上次评测出现的问题。"),
-    "plainer": Text("Plainer still", "再具体一些"),
+    "plainer": Text("Plainer still:", "再具体一些："),
     "last_hint": Text(
         "That was the last one. The solution, if you give up:", "提示到此为止。若想放弃并看解答："
     ),
@@ -199,7 +199,7 @@ def after_hints(
 ) -> tuple[str, str]:
     """What can be asked for next, and how."""
     if rungs and rungs[-1].number < rungs[-1].of:
-        return f"{say('plainer', language)}:", f"happyllm-grade hint {exercise.id}"
+        return say("plainer", language), f"happyllm-grade hint {exercise.id}"
     if solved:
         return say("after_pass", language), f"happyllm-grade solution {exercise.id}"
     return say("last_hint", language), f"happyllm-grade solution {exercise.id} --give-up"
