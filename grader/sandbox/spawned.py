@@ -155,6 +155,7 @@ class Spawner:
         self._scratch = scratch_folder()
         self._errors = os.path.join(self._scratch, "last-words")
         self._judges: list[subprocess.Popen[bytes]] = []
+        self._lines: list[PipeConnection] = []
 
     def fork_judge(self, entry: str) -> PipeConnection:
         """Start a trusted process that runs `entry`; its line comes back.
@@ -172,8 +173,13 @@ class Spawner:
                 )
         except OSError as error:
             raise NurseryError(f"a judge cannot be started: {error}") from error
+        with process.stdout, process.stdin:
+            line = PipeConnection(
+                os.dup(process.stdout.fileno()), os.dup(process.stdin.fileno()), process
+            )
         self._judges.append(process)
-        return PipeConnection(process.stdout.fileno(), process.stdin.fileno(), process)
+        self._lines.append(line)
+        return line
 
     def offers(self) -> dict[jail.Isolation, str]:
         """What spawned processes give: for each isolation why not, or nothing if they do."""
@@ -192,8 +198,8 @@ class Spawner:
 
     def close(self) -> None:
         """End every judge, and with them their workers."""
-        for process in self._judges:
-            end(process)
+        for line in self._lines:
+            line.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> Spawner:
