@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ from grader.sandbox.isolation import STRENGTHS, Isolation
 from . import keys
 from .command import language_option
 from .grading import _no_nan
+from .options import Target, console, folder_option, plain_option
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,10 +40,8 @@ HANGUP, TERMINATED = 129, 143
 
 
 @click.command()
-@click.argument("targets", nargs=-1, metavar="[TARGET]…")
-@click.option(
-    "--workspace", "folder", type=click.Path(path_type=Path), help="Where your files lie."
-)
+@click.argument("targets", nargs=-1, metavar="[TARGET]…", type=Target())
+@folder_option
 @click.option(
     "--format",
     "form",
@@ -67,6 +69,7 @@ HANGUP, TERMINATED = 129, 143
     help="How processes are made; a spawned one has no jail.",
 )
 @click.option("--own", is_flag=True, help="Build on your own files, not on the solutions.")
+@plain_option
 @language_option
 @click.pass_context
 def watch(
@@ -78,6 +81,7 @@ def watch(
     isolation: Isolation | None,
     backend: Backend | None,
     own: bool,
+    plain: bool,
     lang: Language,
 ) -> None:
     """Grade whatever you save, the first failure first, until you quit.
@@ -86,14 +90,15 @@ def watch(
     report, ? help, q quit.
     """
     from grader import engine
-    from grader.learning.watch import Watch
+    from grader.learning.watch import Page, Watch
 
     known = catalogue.load()
     place, exercises = workspace.aim(targets, known, folder)
     limits = engine.Limits(isolation=isolation)
     policy = engine.Policy(timeout_s=timeout, own=own, limits=limits, backend=backend)
-    running = Watch(place, exercises, policy, open_page=open_page)
-    fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    book = Book(lang, lambda exercise, said: running.tell(Page(exercise, said)))
+    running = Watch(place, exercises, policy, open_page=book.open)
+    fancy = not plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     form = form or ("terminal" if fancy else "plain")
     has_keys = keys.available()
     screen = (Screen if form == "terminal" else Lines)(exercises, lang, has_keys)
@@ -106,16 +111,64 @@ def watch(
             with _uninterrupted():
                 events.close()
                 running.close()
+                book.close()
     click.echo(screen.farewell())
     ctx.exit(0)
 
 
-def open_page(exercise: Exercise) -> Text:
-    """Open the page of the book that an exercise belongs to, or say where it is."""
-    return Text(
-        f"Section {exercise.section} of the book, in docs/en/.",
-        f"见书中 {exercise.section} 节（docs/zh/）。",
-    )
+class Book:
+    """The book in the reader's browser, served by `happyllm-grade docs` while the watch runs."""
+
+    def __init__(self, lang: Language, tell: Callable[[Exercise, Text], None]):
+        self.lang = lang
+        self.tell = tell
+        self.server: subprocess.Popen[str] | None = None
+
+    def open(self, exercise: Exercise) -> Text:
+        """Open the page of an exercise; `tell` is called with its address, or with what failed."""
+        self.close()
+        root = Path(__file__).resolve().parents[2]
+        start = (
+            f"import sys; sys.path.insert(0, {str(root)!r}); from grader.cli import main; main()"
+        )
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", start, "docs", exercise.id, "--lang", self.lang],
+            cwd=Path(__file__).resolve().anchor,  # no workspace: the watch itself grades
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        listen = threading.Thread(target=self._listen, args=(self.server, exercise), daemon=True)
+        listen.start()
+        section = exercise.section
+        return Text(f"opening section {section} …", f"正在打开 {section} 节……")
+
+    def _listen(self, server: subprocess.Popen[str], exercise: Exercise) -> None:
+        assert server.stdout is not None
+        last = ""
+        with server.stdout as lines:
+            for line in lines:
+                last = line.strip() or last
+                if address := re.search(r"https?://\S+", line):
+                    found = f"{exercise.section}: {address[0]}"
+                    self.tell(exercise, Text(found, found))
+                    last = ""
+        if last and server is self.server:
+            self.tell(exercise, Text(last, last))
+
+    def close(self) -> None:
+        """End the server."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.terminate()
+            try:
+                server.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 # ---- signals
@@ -229,8 +282,11 @@ class Lines(View):
         elif isinstance(event, loop.Solved):
             self.write(self.say("solved", n=len(event.exercises)))
         elif isinstance(event, loop.Hint):
-            head = self.say("hint", n=len(event.texts), of=event.of)
-            self.write(f"{event.exercise.id}, {head}: {event.texts[-1].in_(self.lang)}")
+            if (rung := event.rung) is None:
+                self.write(self.say("no_hint"))
+            else:
+                head = self.say("hint", n=rung.number, of=rung.of)
+                self.write(f"{event.exercise.id}, {head}: {rung.hint.in_(self.lang)}")
         elif isinstance(event, loop.Listing):
             for entry in event.entries:
                 self.write(
@@ -391,16 +447,7 @@ class Screen(View):
         self.put(f"{start}{text}\x1b[K\x1b[J")
 
     def _console(self, width: int) -> Console:
-        from rich.console import Console
-
-        options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-        return Console(
-            file=StringIO(),
-            width=width,
-            force_terminal=True,
-            legacy_windows=False,
-            **options,
-        )
+        return console(file=StringIO(), width=width, force_terminal=True, legacy_windows=False)
 
     def _lines(self, console: Console, *parts: RenderableType) -> list[str]:
         """Parts as the lines of a terminal."""
@@ -523,12 +570,15 @@ class Screen(View):
         from rich.panel import Panel
         from rich.text import Text as Words
 
-        if not hint.texts:
+        rung = hint.rung
+        if rung is None:
             return Words(self.say("no_hint"))
-        last = len(hint.texts) == hint.of
-        parts: list[RenderableType] = [Words(hint.texts[-1].in_(self.lang)), Words("")]
+        parts: list[RenderableType] = [Words(rung.hint.in_(self.lang)), Words("")]
+        if rung.fits:
+            parts.append(_dim(self.say("fits")))
+        last = rung.number == rung.of
         parts.append(_dim(self.say("last_hint" if last else "next_hint")))
-        title = f"{hint.exercise.id} · {self.say('hint', n=len(hint.texts), of=hint.of)}"
+        title = f"{hint.exercise.id} · {self.say('hint', n=rung.number, of=rung.of)}"
         return Panel(
             Group(*parts), title=title, title_align="left", border_style="cyan", padding=(0, 2)
         )

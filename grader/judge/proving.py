@@ -23,6 +23,7 @@ from grader.report import Graded, build
 from grader.sandbox import wire
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
+from grader.sandbox.spawned import SpawnLease
 
 from . import marks
 from .session import Job, grade_in_worker, grade_room
@@ -35,6 +36,8 @@ def main(connection: wire.Line, lease: AnyLease) -> None:
     gc.freeze()  # what is imported stays; looking through it again and again takes time
     killers = Killers()
     while (body := wire.receive(connection)) is not None:
+        if isinstance(lease, SpawnLease):
+            lease.expect(2)  # one for this task, and one for the next
         try:
             reply: dict[str, Any] = {"answer": answer(wire.decode(body), lease, killers)}
         except Exception:

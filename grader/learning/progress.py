@@ -335,7 +335,9 @@ def _locked(file: Any) -> Iterator[None]:
                 _unlock(file.fileno())
 
 
-if os.name == "nt":  # pragma: no cover
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
     import msvcrt
 
     _FAR = 1 << 30  # a byte that nobody writes: what is locked on Windows cannot be read either
@@ -351,7 +353,6 @@ if os.name == "nt":  # pragma: no cover
         os.lseek(handle, _FAR, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
 else:
-    import fcntl
 
     def _lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

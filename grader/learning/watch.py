@@ -27,7 +27,8 @@ from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import Nursery, NurseryError, ScratchError
 from grader.sandbox.spawned import Spawner
 
-from .hints import ladder
+from . import hints
+from .hints import Rung
 from .progress import Progress
 from .workspace import Workspace, WorkspaceError
 
@@ -101,11 +102,10 @@ class Solved:
 
 @dataclass(frozen=True)
 class Hint:
-    """The hints of an exercise up to the one that was asked for, and how many there are."""
+    """A hint that was asked for; none where there is none to the exercise."""
 
     exercise: Exercise
-    texts: tuple[Text, ...]
-    of: int
+    rung: Rung | None
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Watch:
         self._stamps: dict[str, Stamp | None] = {}
         self._pending: set[str] = set()
         self._due: float | None = None
-        self._shown: dict[str, list[int]] = {}  # where nothing can be remembered
+        self._shown: dict[str, list[int]] = {}  # hints, also where progress keeps nothing
         self._over = False
         self._eyes = _Eyes(place.root, self._folders(), self._inputs.put)
         self._grader = _Grader(place, self.exercises, self.policy, self._inputs.put)
@@ -235,6 +235,10 @@ class Watch:
     def resize(self) -> None:
         """The terminal has another size."""
         self._inputs.put(_Key("resize"))
+
+    def tell(self, event: Event) -> None:
+        """Have an event of the terminal's own told in its turn."""
+        self._inputs.put(event)
 
     def stop(self) -> None:
         """End the loop."""
@@ -367,7 +371,8 @@ class Watch:
         first = bool(self._failed) and self._failed[0] is exercise
         if first:
             self.focus = exercise
-        if told.what == "graded":
+        # What fails on the learner's own files may be the fault of another of them.
+        if told.what == "graded" and (not self.policy.own or graded.outcome == "passed"):
             self.progress.record_graded([graded], told.sources)
         yield Verdict(exercise, graded, told.report, first)
 
@@ -424,17 +429,16 @@ class Watch:
             yield Asked("back")
 
     def _hint(self) -> Hint:
-        """The next rung of the ladder, what fits the last failure first; at the top it stays."""
-        exercise, state = self.focus, self.progress.state(self.focus)
-        before = (*self.progress.shown(exercise.id), *self._shown.get(exercise.id, ()))
-        shown = list(dict.fromkeys(before))
-        rungs = ladder(exercise, shown, state)
-        if len(shown) < len(rungs):
-            shown.append(rungs[len(shown)].place)
-            self.progress.climb(exercise.id, shown[-1])
-        self._shown[exercise.id] = shown
-        rungs = ladder(exercise, shown, state)
-        return Hint(exercise, tuple(rung.hint for rung in rungs[: len(shown)]), len(rungs))
+        """The next rung of the ladder; at the top it stays there."""
+        exercise = self.focus
+        shown = self._shown.setdefault(exercise.id, [])
+        shown += [at for at in self.progress.shown(exercise.id) if at not in shown]
+        ladder = hints.ladder(exercise, shown, self.progress.state(exercise))
+        had = len({at for at in shown if at < len(ladder)})
+        if had < len(ladder):
+            self.progress.climb(exercise.id, ladder[had].place)
+            shown.append(ladder[had].place)
+        return Hint(exercise, ladder[min(had, len(ladder) - 1)] if ladder else None)
 
     def _move_on(self) -> Iterator[Event]:
         left = [one for one in self._unsolved(after=self.focus) if one is not self.focus]

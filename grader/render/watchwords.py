@@ -26,6 +26,7 @@ SAID = {
         "{section} 节讲这一题：按 o 打开书页，按 h 看提示",
     ),
     "hint": Text("Hint {n} of {of}", "提示 {n}/{of}"),
+    "fits": Text("It fits what was found.", "针对刚才发现的问题。"),
     "no_hint": Text("There is no hint to this one.", "这一题没有提示。"),
     "last_hint": Text("That was the last hint.", "这是最后一条提示。"),
     "next_hint": Text("h: the next hint", "h：下一条提示"),
