@@ -330,6 +330,9 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
     mistake = None
     first = explanation.first(tests, outcome, plugin.clues)
     failure = first.failure if first is not None else None
+    if first is not None and failure is not None and job.diagnose:
+        failure = plugin.explained(first)
+        tests[tests.index(first)] = replace(first, failure=failure)
     if job.diagnose and outcome in ("failed", "error") and plugin.suite is not None:
         if job.on_verdict is not None:
             job.on_verdict(replace(_ended(job, outcome, failure), tests=tuple(tests)))
@@ -339,9 +342,6 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
             known_wrongs(plugin.suite),
             lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
         )
-    if first is not None and failure is not None and job.diagnose:
-        failure = plugin.explained(first)
-        tests[tests.index(first)] = replace(first, failure=failure)
     return replace(_ended(job, outcome, failure), tests=tuple(tests), mistake=mistake)
 
 
