@@ -59,6 +59,10 @@ def _exercise(graded: Graded, language: Language) -> Iterator[str]:
     for test in graded.tests:
         case = f" [{clean(test.case)}]" if test.case is not None else ""
         yield f"  {PLAIN_MARK[test.outcome]} {test.claim.in_(language)}{case}"
+    first = graded.first_failure
+    if first is not None:
+        case = f" [{clean(first.case)}]" if first.case is not None else ""
+        yield f"  {say('first', language, claim=first.claim.in_(language))}{case}"
     if graded.failure is not None:
         yield from (f"  {line}" for line in _failure(graded.failure, language))
     key, printed = wrote(graded)

@@ -68,6 +68,7 @@ SAID = {
         "{n} of {of} tests passed; what did not hold besides:",
         "{of} 个测试中 {n} 个通过；此外未成立的还有：",
     ),
+    "first": Text("The first to look at: {claim}", "先看这一条：{claim}"),
     "more": Text("… and {n} more", "……以及另外 {n} 条"),
     "origin": Text(
         "The first {value} comes from `{operation}` at {place}.",

@@ -46,6 +46,23 @@ def test_every_failing_exercise_is_explained(mistake: Report) -> None:
     assert "was still running after 20 s" in text
 
 
+def test_the_test_that_is_explained_is_named(mistake: Report) -> None:
+    text = plain.render(mistake, "en")
+    assert "The first to look at: Each key/value head" in text
+    assert "one begins. [n_kv_heads=2, n_rep=3]\n  The answer is" in text
+
+
+def test_a_heat_map_is_drawn_in_signs(mistake: Report) -> None:
+    assert "  ....\n    #*+:\n    :#*.\n" in plain.render(mistake, "en")
+
+
+def test_what_failed_in_a_line_is_marked_below_it(multiplied: Report) -> None:
+    lines = plain.render(multiplied, "en").splitlines()
+    (at,) = [number for number, line in enumerate(lines) if "^" in line]
+    start, stop = lines[at].index("^"), lines[at].rindex("^") + 1
+    assert lines[at - 1][start:stop] == "x @ self.w3"
+
+
 def test_what_is_next_is_a_command_to_type(mistake: Report) -> None:
     assert plain.render(mistake, "en").endswith("Next: happyllm-grade ch5/repeat_kv\n")
 
