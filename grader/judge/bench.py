@@ -1,9 +1,9 @@
-"""The bench: one judge kept warm, from which a fresh one is forked for each grading of `watch`.
+"""The judge on the bench, from which a fresh one is forked for each grading of `watch`.
 
-The judge on the bench has imported pytest, the reference and the suites, and has collected their
-tests once. It grades nothing itself: each grading is a fork of it, with a seed and a lease of its
-own, so that nothing is left of one grading for the next. Whoever hangs up has the fork killed, and
-its workers with it.
+It is asked through `grader.sandbox.bench`. It has imported pytest, the reference and the suites,
+and has collected their tests once. It grades nothing itself: each grading is a fork of it, with a
+seed and a lease of its own, so that nothing is left of one grading for the next. Whoever hangs up
+has the fork killed, and its workers with it.
 """
 
 from __future__ import annotations
@@ -20,129 +20,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from grader.catalogue import SUITES, Exercise
 from grader.sandbox import jail, wire
-from grader.sandbox.nursery import Lease, Nursery, NurseryError
-from grader.sandbox.spawned import PipeConnection, Spawner
-
-_TAKE = b"j"  # what is sent with a connection for the next judge
-
-# ---- the side that asks
-
-
-class Bench:
-    """A judge that is kept warm for some exercises, as its owner sees it."""
-
-    def __init__(self, nursery: Nursery, exercises: Iterable[Exercise], suites: Path = SUITES):
-        """Have the judge prepare itself; that goes on while the caller does.
-
-        Raises:
-            NurseryError: the fork server does not answer.
-        """
-        self._nursery = nursery
-        self._connection = nursery.fork_judge("grader.judge.bench:main")
-        order = {"suites": str(suites), "exercises": [exercise.id for exercise in exercises]}
-        self._connection.sendall(wire.frame(wire.encode(order)))
-
-    def fork_judge(self, entry: str) -> socket.socket:
-        """Fork a judge that runs `entry`, with a connection whose other end is returned.
-
-        Raises:
-            NurseryError: the judge on the bench has ended.
-        """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                socket.send_fds(self._connection, [_TAKE + entry.encode()], [theirs.fileno()])
-            except OSError as error:
-                ours.close()
-                raise NurseryError(f"the judge on the bench has ended: {error}") from error
-        return ours
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not hung up."""
-        poll = select.poll()
-        poll.register(self._connection, 0)
-        return not poll.poll(0)
-
-    def last_words(self) -> str:
-        """What the server wrote on standard error, for a fault report."""
-        return self._nursery.last_words()
-
-    def close(self) -> None:
-        """End the judge on the bench and all that were forked from it."""
-        self._connection.close()
-
-
-class SpawnedBench:
-    """Where there is no fork: one judge that grades again and again, and is replaced when killed.
-
-    Every grading has a seed and a worker of its own there too; what the judge keeps is what it has
-    imported.
-    """
-
-    def __init__(self, nursery: Spawner):
-        self._nursery = nursery
-        self._judge: PipeConnection | None = None
-        self._entry = ""
-        self.fork_judge("grader.judge.desk:main").close()
-
-    def fork_judge(self, entry: str) -> Borrowed:
-        """The judge that stands ready, or a new one."""
-        if self._judge is None or not self._judge.alive or entry != self._entry:
-            if self._judge is not None:
-                self._judge.close()
-            self._judge, self._entry = self._nursery.fork_judge(entry), entry
-        return Borrowed(self._judge)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the judge that stands ready has not ended."""
-        return self._judge is not None and self._judge.alive
-
-    def last_words(self) -> str:
-        """What the judges wrote on standard error, for a fault report."""
-        return self._nursery.last_words()
-
-    def close(self) -> None:
-        """End the judge."""
-        if self._judge is not None:
-            self._judge.close()
-
-
-class Borrowed:
-    """A line to the judge that stays open for the next grading, unless this one was broken off."""
-
-    def __init__(self, line: PipeConnection):
-        self._line = line
-        self.recv = line.recv
-        self.sendall = line.sendall
-        self.shutdown = line.shutdown
-
-    def close(self) -> None:
-        """Give it back."""
-
-    def __enter__(self) -> Borrowed:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self._line.close()
-
-
-def open_bench(nursery: Nursery | Spawner, exercises: Iterable[Exercise]) -> Bench | SpawnedBench:
-    """The bench that suits where judges come from.
-
-    Raises:
-        NurseryError: a judge cannot be had.
-    """
-    if isinstance(nursery, Spawner):
-        return SpawnedBench(nursery)
-    return Bench(nursery, exercises)
-
-
-# ---- the judge on the bench
+from grader.sandbox.nursery import Lease
 
 
 def main(connection: socket.socket, lease: Lease) -> NoReturn:
@@ -206,7 +85,7 @@ class _Bench:
             try:
                 jail.die_with_parent()
                 self.let_go(life)
-                module, _, function = entry[len(_TAKE) :].decode().partition(":")
+                module, _, function = entry.decode().partition(":")
                 job = socket.socket(fileno=fds[0])
                 getattr(importlib.import_module(module), function)(job, lease)
             except BaseException:

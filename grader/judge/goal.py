@@ -25,6 +25,7 @@ from grader.sandbox.worker import seed as seed_all
 
 from .student import (
     AnyLease,
+    Backend,
     BadAnswer,
     Died,
     OutOfMemory,
@@ -131,9 +132,7 @@ def as_message(achievement: Achievement) -> dict[str, Any]:
     return {"achieved": asdict(achievement)}
 
 
-def _admitted(
-    worker: WorkerBackend | SpawnedBackend, milestone: Milestone, order: Mapping[str, Any]
-) -> Student:
+def _admitted(worker: Backend, milestone: Milestone, order: Mapping[str, Any]) -> Student:
     """Have the learner's files loaded, the last of the required ones first."""
     target = milestone.requires[-1]
     files: Mapping[str, str] = order["files"]

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from grader import engine
+from grader import catalogue, engine
 from grader.catalogue import Exercise, Text
-from grader.judge.bench import Bench, Borrowed, SpawnedBench, open_bench
 from grader.report import Graded, Outcome, Report
 from grader.sandbox.backends import Backend, open_nursery
+from grader.sandbox.bench import Bench, Borrowed, SpawnedBench, open_bench
 from grader.sandbox.nursery import Nursery, NurseryError, ScratchError
 from grader.sandbox.spawned import Spawner
 
@@ -331,8 +331,6 @@ class Watch:
         return (self.policy.own and name in required) or not is_exercise
 
     def _known(self) -> set[str]:
-        from grader import catalogue
-
         return {exercise.id for exercise in catalogue.load()}
 
     # ---- gradings
@@ -699,9 +697,9 @@ class _Judges:
             nursery = open_nursery(engine.preloads(self._exercises), self._backend)
             self._nursery = nursery
         try:
-            bench = open_bench(
-                nursery, self._exercises
-            )  # it waits for the server; meanwhile: close()
+            ids = [exercise.id for exercise in self._exercises]
+            order = {"suites": str(catalogue.SUITES), "exercises": ids}
+            bench = open_bench(nursery, order)  # it waits for the server; meanwhile: close()
         except NurseryError:
             self.close()
             raise

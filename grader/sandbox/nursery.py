@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import gc
 import importlib
 import os
@@ -27,6 +26,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import jail, seccomp, wire, worker
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is forked either
+    fcntl = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4

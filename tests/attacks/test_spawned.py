@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from grader import catalogue, engine, shelf
-from grader.judge.bench import SpawnedBench
+from grader.sandbox.bench import SpawnedBench
 from grader.sandbox.spawned import Spawner
 
 from .hand_ins import HandIn, all_of_them

@@ -555,3 +555,36 @@ def test_on_ones_own_files_a_requirement_that_is_saved_is_graded_too(tmp_path: P
         assert running.verdict("ch5/mlp").graded.outcome != "passed"
         running.save(shelf.solution(KNOWN["ch5/config"]), "ch5/config.py")
         assert running.verdict("ch5/mlp").graded.outcome == "passed"
+
+
+# ---- where there is no fork
+
+
+def test_spawned_processes_are_kept_warm_and_replaced_when_a_grading_is_broken_off(
+    tmp_path: Path,
+) -> None:
+    with run(tmp_path / "ws", REPEAT_KV.id, backend="spawn") as running:
+        assert running.verdict().graded.outcome == "untouched"
+        bench = running.watch._grader.judges._bench
+        first = bench._judge
+        running.save(TILED)
+        wrong = running.verdict()
+        assert wrong.graded.mistake is not None
+        assert wrong.graded.isolation == "process"
+        running.save(RIGHT)
+        assert running.verdict().graded.outcome == "passed"
+        assert bench._judge is first
+        running.save(ENDLESS)
+        running.until(Began)
+        running.save(TILED)
+        assert running.verdict().graded.outcome == "failed"
+        processes = psutil.Process().children(recursive=True)
+    spawned = [one for one in processes if one.is_running() and "spawned" in _command(one)]
+    assert not psutil.wait_procs(spawned, timeout=PATIENCE_S)[1]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from grader import catalogue, engine, shelf
-from grader.judge.bench import SpawnedBench
 from grader.judge.student import Output, SpawnedBackend, TimedOut
 from grader.sandbox import wire
 from grader.sandbox.backends import chosen, open_nursery
+from grader.sandbox.bench import SpawnedBench
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Nursery, NurseryError
 from grader.sandbox.spawned import Spawner, SpawnLease
