@@ -20,6 +20,18 @@ from grader.catalogue import Language, Text
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 CONTENTS: Final = Text("Contents", "目录")
 SECONDS: Final = 300
+DIAGRAMS: Final = """
+if (window.mermaid) {
+  mermaid.initialize({ startOnLoad: false });
+  for (const source of document.querySelectorAll("pre.mermaid")) {
+    const place = document.createElement("div");
+    place.className = "mermaid";
+    place.textContent = source.textContent;
+    source.replaceWith(place);
+  }
+  mermaid.run();
+}
+"""
 PRINT_MS: Final = 60_000  # of the page's own clock, for formulas, diagrams and interactive pieces
 
 
@@ -105,7 +117,7 @@ def whole(folder: Path, place: Path, language: Language) -> str:
             *(f'<div class="hl-part" id="{_anchor(p.name)}">{p.body}</div>' for p in parts),
             "</article>",
             *(f'<script src="{script}"></script>' for script in scripts),
-            "<script>window.mermaid && mermaid.run({ querySelector: '.mermaid' });</script>",
+            f"<script>{DIAGRAMS}</script>",
             "</body></html>",
         ]
     )

@@ -244,6 +244,26 @@ def test_the_one_page_has_each_id_once_and_no_link_to_what_is_not_there(site, tm
     assert not problems, "\n".join(map(str, problems))
 
 
+def test_on_the_one_page_formulas_diagrams_and_pieces_are_drawn(site, chromium, tmp_path):
+    (tmp_path / "print.html").write_text(printing.whole(site, ROOT, "en"), encoding="utf-8")
+    (tmp_path / "assets").symlink_to(site / "assets")
+    page = chromium.new_page()
+    said = []
+    page.on("console", lambda one: one.type == "error" and said.append(one.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((tmp_path / "print.html").as_uri())
+    diagrams = page.locator(".mermaid").count()
+    page.wait_for_function(
+        """n => document.querySelectorAll(".mermaid svg").length === n &&
+          document.querySelectorAll("[data-widget]:not([data-mounted])").length === 0""",
+        arg=diagrams,
+    )
+    assert page.locator(".mermaid .error-icon, .katex-error").count() == 0
+    assert page.locator(".arithmatex").count() == page.locator(".arithmatex:has(.katex)").count()
+    assert not said
+    page.close()
+
+
 def test_a_stale_site_is_built_again(tmp_path):
     first = build.fingerprint(ROOT)
     assert first == build.fingerprint(ROOT)
