@@ -31,11 +31,9 @@ from .student import (
     OutOfMemory,
     Output,
     Raised,
-    SpawnedBackend,
     Student,
     StudentFailure,
     TimedOut,
-    WorkerBackend,
     open_worker,
     raised,
 )
