@@ -16,7 +16,7 @@ from grader import catalogue
 from grader.catalogue import Catalogue, Exercise, Language
 from grader.learning import where, workspace
 from grader.learning.progress import Progress
-from grader.render.learner.words import waiting
+from grader.render.learner.words import say, subject, waiting
 from grader.sandbox.isolation import STRENGTHS, Isolation
 
 from . import links
@@ -118,6 +118,10 @@ def grade(
     )
     if form != "json" and output is None:
         _tell_what_waits(report, progress, known, lang)
+        if report.exit_code == 0 and progress.kept:
+            step = where.standing(place, known).next
+            if step.why != "done":
+                click.echo(f"{say('next', lang)}: {subject(step, lang)}\n  {step.command}")
     note(progress.note, lang)
     ctx.exit(report.exit_code)
 
