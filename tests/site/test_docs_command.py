@@ -20,6 +20,7 @@ from grader.book.live import Live
 from grader.book.server import EVENTS, Server
 from grader.cli.command import command
 from grader.learning import workspace
+from grader.learning.progress import Progress
 
 from .conftest import DOCS, ROOT
 
@@ -82,6 +83,8 @@ def test_a_card_follows_what_is_saved(served, folder, chromium):
     (folder / "ch5/repeat_kv.py").write_text(RIGHT)
     shows("solved")
     page.close()
+    place = served.live.workspace
+    assert Progress.of(place).state(catalogue.load()["ch5/repeat_kv"]).name == "solved"
 
 
 def test_a_wrong_answer_is_told_in_the_language_of_the_page(served, folder):
