@@ -19,7 +19,7 @@ from grader.book import build, cards, printing
 from grader.book.live import Live
 from grader.book.server import EVENTS, Server
 from grader.cli.command import command
-from grader.learning import workspace
+from grader.learning import stubs, workspace
 from grader.learning.progress import Progress
 
 from .conftest import DOCS, ROOT
@@ -35,7 +35,7 @@ def known():
 
 @pytest.fixture
 def folder(tmp_path, known):
-    workspace.create(tmp_path / "my-llm", known)
+    stubs.create(tmp_path / "my-llm", known)
     return tmp_path / "my-llm"
 
 
