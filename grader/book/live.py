@@ -10,6 +10,7 @@ from typing import Literal
 
 from grader import engine
 from grader.catalogue import Catalogue, Exercise, Language, Text
+from grader.learning.progress import Progress
 from grader.learning.workspace import Workspace, WorkspaceError
 from grader.report import Graded
 from grader.sandbox.nursery import Nursery
@@ -92,8 +93,8 @@ class Live:
                 ):
                     names = {self._name(path) for _, path in changes}
                     due = [e for e in self._all if not graded or e.file in names]
+                    self._grade(due, nursery, remember=graded)
                     graded = True
-                    self._grade(due, nursery)
         except Exception as error:  # a page without states is still a page
             self._complain(f"your exercises are no longer graded: {error}")
             self._tell(dict.fromkeys(self._states))
@@ -108,15 +109,16 @@ class Live:
         except ValueError:
             return path
 
-    def _grade(self, exercises: Iterable[Exercise], nursery: Nursery) -> None:
+    def _grade(self, exercises: Iterable[Exercise], nursery: Nursery, *, remember: bool) -> None:
+        """Grade one by one; what was saved counts as an attempt, what was found does not."""
         for exercise in exercises:
             if self._stop.is_set():
                 return
             last = self._states.get(exercise.id, State("untouched"))
             self._tell({exercise.id: replace(last, grading=True)})
-            self._tell({exercise.id: self._graded(exercise, nursery)})
+            self._tell({exercise.id: self._graded(exercise, nursery, remember)})
 
-    def _graded(self, exercise: Exercise, nursery: Nursery) -> State | None:
+    def _graded(self, exercise: Exercise, nursery: Nursery, remember: bool) -> State | None:
         try:
             sources = self.workspace.sources([exercise])
         except WorkspaceError as error:
@@ -124,6 +126,8 @@ class Live:
         if exercise.file not in sources:
             return State("untouched")
         report = engine.grade([exercise], sources, engine.Policy(), nursery=nursery)
+        if remember:
+            Progress.of(self.workspace).record(report, sources)
         return _state(report.exercises[0])
 
     def _tell(self, states: Mapping[str, State | None]) -> None:

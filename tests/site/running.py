@@ -22,7 +22,7 @@ from pathlib import Path
 
 from grader import catalogue
 from grader.book.pages import Block, Page
-from grader.learning import workspace
+from grader.learning import stubs
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS, ROWS = 80, 400
@@ -79,7 +79,7 @@ def console_blocks(page: Page, language: str) -> Iterator[Ran]:
         folder = Path(scratch)
         if not any("happyllm-grade init" in block.text for block in consoles):
             folder /= "my-llm"
-            workspace.create(folder, catalogue.load())
+            stubs.create(folder, catalogue.load())
         for block in page.blocks:
             if "file" in block.classes:
                 file = folder / block.attributes.get("title", "")

@@ -19,7 +19,8 @@ from grader.book import build, cards, printing
 from grader.book.live import Live
 from grader.book.server import EVENTS, Server
 from grader.cli.command import command
-from grader.learning import workspace
+from grader.learning import stubs, workspace
+from grader.learning.progress import Progress
 
 from .conftest import DOCS, ROOT
 
@@ -34,7 +35,7 @@ def known():
 
 @pytest.fixture
 def folder(tmp_path, known):
-    workspace.create(tmp_path / "my-llm", known)
+    stubs.create(tmp_path / "my-llm", known)
     return tmp_path / "my-llm"
 
 
@@ -82,6 +83,8 @@ def test_a_card_follows_what_is_saved(served, folder, chromium):
     (folder / "ch5/repeat_kv.py").write_text(RIGHT)
     shows("solved")
     page.close()
+    place = served.live.workspace
+    assert Progress.of(place).state(catalogue.load()["ch5/repeat_kv"]).name == "solved"
 
 
 def test_a_wrong_answer_is_told_in_the_language_of_the_page(served, folder):
