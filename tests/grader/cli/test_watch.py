@@ -9,8 +9,10 @@ import subprocess
 import sys
 import termios
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import psutil
@@ -26,7 +28,7 @@ ENDLESS = "def repeat_kv(x, n_rep):\n    while True:\n        pass\n"
 class Terminal:
     """The command at a terminal, and the screen that it draws."""
 
-    def __init__(self, root: Path, *words: str, width: int = 80, height: int = 30):
+    def __init__(self, root: Path, *words: str, width: int = 80, height: int = 30, **env: str):
         self.root = root
         self.file = root / "ch5/repeat_kv.py"
         self.screen = pyte.Screen(width, height)
@@ -36,7 +38,7 @@ class Terminal:
             COMMAND,
             ["watch", *words],
             cwd=str(root),
-            env=environment(),
+            env=environment(**env),
             dimensions=(height, width),
             timeout=PATIENCE_S,
         )
@@ -51,9 +53,9 @@ class Terminal:
         """What is shown, without frames and without the breaks of lines."""
         return " ".join(re.sub("[│─╭╮╰╯]", " ", self.text).split())
 
-    def until(self, *said: str, gone: tuple[str, ...] = ()) -> str:
+    def until(self, *said: str, gone: tuple[str, ...] = (), patience_s: float = PATIENCE_S) -> str:
         """Wait until the screen shows some words, and no longer shows others."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while not all(s in self.words for s in said) or any(s in self.words for s in gone):
             assert time.monotonic() < end, f"{said} has not come:\n{self.text}"
             self.read(end - time.monotonic())
@@ -106,8 +108,8 @@ def start(workspace: Path) -> Iterator[Start]:
     """Start `happyllm-grade watch` at a terminal, in a workspace with an answer to repeat_kv."""
     started: list[Terminal] = []
 
-    def start_(*words: str, **size: int) -> Terminal:
-        started.append(Terminal(workspace, *words, **size))
+    def start_(*words: str, **more: Any) -> Terminal:
+        started.append(Terminal(workspace, *words, **more))
         return started[-1]
 
     yield start_
@@ -223,10 +225,29 @@ def test_after_a_burst_of_saves_the_newest_is_shown(shared: Terminal) -> None:
     shared.until("All 1 passed.", gone=("You tiled",))
 
 
-def test_the_book_is_pointed_to(shared: Terminal) -> None:
-    shared.child.send("o")
-    shared.until("5.1.3.1")
-    shared.child.send("\x1b")
+def test_the_page_is_opened_in_the_browser(start: Start, tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{opened}"\n', encoding="utf-8")
+    browser.chmod(0o755)
+    terminal = start("ch5/repeat_kv", "--lang", "en", BROWSER=str(browser))
+    terminal.until("All 1 passed.")
+    terminal.child.send("o")
+    shown = terminal.until("5.1.3.1: http://", patience_s=300.0)  # the book may have to be built
+    address = re.search(r"http://\S+", shown)
+    assert address is not None
+    end = time.monotonic() + PATIENCE_S
+    while not (opened.exists() and opened.read_text(encoding="utf-8").strip()):
+        assert time.monotonic() < end, "no browser was opened"
+        time.sleep(0.05)
+    page = opened.read_text(encoding="utf-8").strip()
+    assert page.startswith(address[0])
+    with urllib.request.urlopen(page) as answer:
+        assert "repeat_kv" in answer.read().decode("utf-8")
+    family = terminal.family
+    terminal.child.send("q")
+    assert terminal.wait() == 0
+    assert not psutil.wait_procs(family, timeout=PATIENCE_S)[1]
 
 
 # ---- the size of the terminal
