@@ -102,6 +102,8 @@ def watch(
     form = form or ("terminal" if fancy else "plain")
     has_keys = keys.available()
     screen = (Screen if form == "terminal" else Lines)(exercises, lang, has_keys)
+    states = {one.id: running.progress.state(one) for one in exercises}
+    screen.outcomes |= {i: "passed" for i, one in states.items() if one.solved and not one.changed}
     with _ends_by_signal(), screen.open(), _keys(has_keys, running.press), _resizes(running.resize):
         events = running.events()
         try:

@@ -156,7 +156,7 @@ def test_from_an_empty_folder_to_a_finished_chapter(shell: Shell, width: int, la
         if exercise.name != "repeat_kv":  # it moves on from what is right
             shell.until(f"save {exercise.file}" if lang == "en" else f"保存 {exercise.file}")
             shell.save(exercise.file, shelf.solution(exercise))
-    shell.until("11 of 11" if lang == "en" else "11/11")
+    shell.until("11 of 11" if lang == "en" else "11 道中 11 道")
     shell.child.send("q")
     shell.wait_for_prompt()
     agreed("8-solved", shell.type("happyllm-grade list"))
@@ -164,5 +164,5 @@ def test_from_an_empty_folder_to_a_finished_chapter(shell: Shell, width: int, la
 
     # The milestone, and the end.
     learnt = shell.type("happyllm-grade milestone ch5 --seed 1")
-    agreed("10-milestone", re.sub(r"\d+\.\d+", "N.N", learnt))
+    agreed("10-milestone", re.sub(r"\d[\d.,]*(e[-+]\d+)?", "N", learnt))
     agreed("11-done", shell.type("happyllm-grade"))
