@@ -215,8 +215,11 @@ class Spawner:
 def judge_main() -> None:
     """A judge's process. Arguments: entry, scratch folder, modules that its workers preload."""
     entry, scratch, *preload = sys.argv[1:]
-    connection = PipeConnection(*_take_wire(keep_output=False))
-    jail.die_with_parent()
+
+    def orphaned() -> None:  # an owner that lives kills us before it hangs up
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    connection = _Inbox(*_take_wire(keep_output=False), orphaned)
     lease = SpawnLease(scratch, preload)
     lease.expect(1)  # it imports torch while we do
     try:
@@ -418,10 +421,11 @@ def _begin(inbox: _Inbox, limits: jail.Limits, scratch: str) -> NoReturn:
 
 
 class _Inbox:
-    """The worker's line to the judge. It ends the process when the judge hangs up."""
+    """The line to whom this process works for. It ends the process when the other side hangs up."""
 
-    def __init__(self, reader: int, writer: int):
+    def __init__(self, reader: int, writer: int, at_end: Callable[[], None] = lambda: None):
         self._line = PipeConnection(reader, writer)
+        self._at_end = at_end
         self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._rest = b""
         threading.Thread(target=self._listen, daemon=True).start()
@@ -429,6 +433,7 @@ class _Inbox:
     def _listen(self) -> None:
         while data := self._line.recv(_CHUNK):
             self._chunks.put(data)
+        self._at_end()
         os._exit(0)
 
     def recv(self, size: int) -> bytes:

@@ -253,19 +253,20 @@ def test_a_spawner_that_is_closed_leaves_nothing() -> None:
 def test_a_judge_and_its_workers_die_with_their_owner() -> None:
     code = (
         "import time\nfrom grader.sandbox.spawned import Spawner\n"
-        "line = Spawner(()).fork_judge('grader.judge.desk:main')\n"
-        "print('started', flush=True)\ntime.sleep(600)\n"
+        "spawner = Spawner(())\nline = spawner.fork_judge('grader.judge.desk:main')\n"
+        "print(spawner._scratch, flush=True)\ntime.sleep(600)\n"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     with owner:
         assert owner.stdout is not None
-        assert owner.stdout.readline() == b"started\n"
+        scratch = owner.stdout.readline().decode().strip()
         end = time.monotonic() + PATIENCE_S
         while len(family := psutil.Process(owner.pid).children(recursive=True)) < 2:
             assert time.monotonic() < end, "no worker stands in reserve"
             time.sleep(0.02)
         owner.kill()
     assert not psutil.wait_procs(family, timeout=PATIENCE_S)[1]
+    assert not os.path.exists(scratch)
 
 
 def test_a_judge_that_cannot_start_is_a_fault_with_its_last_words() -> None:
