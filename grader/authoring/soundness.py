@@ -261,15 +261,12 @@ def section(case: Case) -> Found:
         hint = f"did you mean {near[0]}?" if near else f"{outline.OUTLINE} lists them all"
         yield case.chapter_toml, f"{case.exercise.name}: there is no section {number}", hint
         return
-    chapter = ".".join(number.split(".")[:2])
     for language in outline.LANGUAGES:
-        main = outline.page(case.tree.root, language, chapter)
-        if main is None:  # this part of the book is not written yet
-            continue
         if outline.page(case.tree.root, language, number) is None:
+            near_it = outline.page(case.tree.root, language, ".".join(number.split(".")[:2]))
             what = f"has no section {number}"
             fix = f"write it, under a heading that ends with {outline.anchor(number)}"
-            yield main, what, fix
+            yield near_it or case.tree.root / "docs" / language, what, fix
 
 
 def oracle(case: Case) -> Found:

@@ -98,6 +98,8 @@ FILES = {
         def halved(x):
             return x / 2
         ''',
+    "docs/en/sums.md": "# Sums { #s9-1 }\n\n## Doubling { #s9-1-1 }\n",
+    "docs/zh/sums.md": "# 求和 { #s9-1 }\n\n## 翻倍 { #s9-1-1 }\n",
     "docs/outline.toml": """
         [[chapter]]
         id = "ch9"

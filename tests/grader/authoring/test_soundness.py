@@ -141,15 +141,18 @@ def test_a_section_that_does_not_exist_is_told(small):
     assert "9.1.1" in problem.fix
 
 
-def test_a_section_must_stand_in_the_book_once_its_part_is_written(small):
-    for language in ("en", "zh"):
-        page = small.path(f"docs/{language}/sums.md")
-        page.parent.mkdir(parents=True)
-        page.write_text("# Sums { #s9-1 }\n")
-    small.path("docs/en/sums.md").write_text("# Sums { #s9-1 }\n\n## Doubling { #s9-1-1 }\n")
+def test_a_section_must_stand_in_the_book_in_both_languages(small):
+    small.path("docs/zh/sums.md").write_text("# 求和 { #s9-1 }\n", encoding="utf-8")
     (problem,) = small.check().all_problems
     assert problem.rule == "section"
     assert problem.where == "docs/zh/sums.md"
+    assert "{ #s9-1-1 }" in problem.fix
+
+
+def test_a_book_without_the_page_is_told_by_its_folder(small):
+    small.path("docs/en/sums.md").unlink()
+    (problem,) = small.check().all_problems
+    assert (problem.rule, problem.where) == ("section", "docs/en")
 
 
 def test_a_missing_oracle_test_is_told(small):
