@@ -68,7 +68,7 @@ def _judge(hand_in: HandIn, graded: Graded | str, watch: Watch, took: float, wor
         assert secret not in said
     for word in hand_in.said.get("never", ()):
         assert word not in _messages(graded)
-    assert took < float(hand_in.one("patience", "12")), f"the verdict took {took:.1f} s"
+    assert took < float(hand_in.one("patience", "30")), f"the verdict took {took:.1f} s"
     assert not world.marks()
     assert not world.listen()
     assert world.is_kept()
