@@ -18,9 +18,10 @@ from happyllm.llama import (
     precompute_freqs_cis,
     repeat_kv,
 )
+from happyllm.tokenizer import count_words, train_bpe
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "shared" / "assets" / "widgets"
-NAMES = ["rope", "gqa", "attention-mask", "notes"]
+NAMES = ["rope", "gqa", "attention-mask", "bpe", "notes"]
 
 # The page of a widget: the theme's style sheets, the widget's own files, and the site's contract.
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{name}</title>
@@ -347,6 +348,80 @@ def test_the_mask_says_what_the_chosen_query_sees(open_widget):
     expect(page.locator(".hl-verdict")).to_contain_text("keys 0 to 6")
     page.get_by_role("button", name="one step").press("Enter")
     expect(page.locator(".hl-verdict")).to_contain_text("Query 0 is at position 6")
+
+
+# --- bpe ------------------------------------------------------------------------------------------
+
+TYPED = [
+    "low lower lowest, new newer newest 好过 好过",
+    "aaaaa aaa",
+    "It's 42  times 1999 <b>&</b>",
+    "优美好过丑陋。明说好过暗示。naïve 🙂🙂",
+]
+
+
+def readable(piece: bytes) -> str:
+    """A token as the widget shows it."""
+    try:
+        return piece.decode().replace(" ", "␣")
+    except UnicodeDecodeError:
+        return piece.hex(" ").upper()
+
+
+def listed(page: Page) -> list[tuple[str, ...]]:
+    merges = page.locator(".hl-merges li").all()
+    return [tuple(one.locator(".hl-token").all_text_contents()) for one in merges]
+
+
+@pytest.mark.parametrize("text", TYPED, ids=range(len(TYPED)))
+def test_bpe_learns_the_merges_of_the_library(open_widget, text):
+    page = open_widget("bpe")
+    page.locator("[name=text]").fill(text)
+    page.get_by_role("button", name="All merges").click()
+    tokenizer = train_bpe(text, 1000)
+    assert listed(page) == [(readable(a), readable(b)) for a, b in tokenizer.merges]
+    sizes = page.locator(".hl-sizes").inner_text()
+    tokens, length = len(tokenizer.encode(text)), len(text.encode())
+    assert sizes == f"{tokens} tokens for {length} bytes · vocabulary 256 + {len(listed(page))}"
+
+
+def test_bpe_shows_each_piece_as_the_library_cuts_it(open_widget):
+    page = open_widget("bpe")
+    for n in range(1, 8):
+        page.get_by_role("button", name="Next merge").click()
+        tokenizer = train_bpe(TYPED[0], 256 + n)
+        pieces = page.locator(".hl-piece").all()
+        shown = [one.locator(".hl-token").all_text_contents() for one in pieces]
+        words = list(count_words(TYPED[0]))
+        cut = [[readable(tokenizer.token(i)) for i in tokenizer.encode(word)] for word in words]
+        assert shown == cut
+
+
+def test_bpe_goes_back_the_way_it_came(open_widget):
+    page = open_widget("bpe")
+    start = page.locator(".hl-pieces").inner_html()
+    for name in ("Next merge", "Next merge", "Back", "Back"):
+        page.get_by_role("button", name=name).click()
+    assert page.locator(".hl-pieces").inner_html() == start
+    assert listed(page) == []
+    expect(page.get_by_role("button", name="Back")).to_be_disabled()
+
+
+def test_bpe_has_nothing_to_do_for_an_empty_text(open_widget):
+    page = open_widget("bpe")
+    page.locator("[name=text]").fill("")
+    expect(page.get_by_role("button", name="Next merge")).to_be_disabled()
+    assert "nothing to count" in page.locator(".hl-over").inner_text()
+
+
+def test_bpe_works_from_the_keyboard(open_widget):
+    page = open_widget("bpe")
+    page.keyboard.press("Tab")
+    page.keyboard.type("abab")  # over what was selected
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Space")
+    assert listed(page) == [("a", "b"), ("ab", "ab")]
 
 
 # --- notes ----------------------------------------------------------------------------------------
