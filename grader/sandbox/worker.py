@@ -126,10 +126,17 @@ class Room:
 
 def probe(code: CodeType) -> FunctionType:
     """Bring a suite's probe back to life: a function of the learner's module and of plain data."""
-    import torch
+    namespace: dict[str, Any] = {"__builtins__": builtins, "__name__": "probe"}
+    if _uses(code, "torch"):  # which a room of plain Python need not hold
+        import torch
 
-    namespace = {"__builtins__": builtins, "__name__": "probe", "torch": torch}
+        namespace["torch"] = torch
     return FunctionType(code, namespace)
+
+
+def _uses(code: CodeType, name: str) -> bool:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return name in code.co_names or any(_uses(part, name) for part in inner)
 
 
 def seed(number: int) -> None:

@@ -31,6 +31,7 @@ class CharTokenizer:
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
+        # Step 1: the list gives the token of an id, the dict the id of a token.
         self.tokens = list(tokens)
         self.vocab = {token: i for i, token in enumerate(tokens)}
 
@@ -53,6 +54,7 @@ class CharTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids, one for each character; 0 for one that training did not have."""
+        # Step 1: look every character up, as it is.
         return [self.vocab.get(character, 0) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -61,6 +63,7 @@ class CharTokenizer:
         Raises:
             ValueError: An id is not in the vocabulary.
         """
+        # Step 1: refuse ids that are not in the vocabulary, negative ones too; join the others.
         characters = []
         for i in ids:
             if not 0 <= i < len(self.tokens):
@@ -86,6 +89,7 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Turn text into the bytes of its UTF-8 form, unchanged and not normalized."""
+        # Step 1: Python encodes; a list of bytes is a list of numbers.
         return list(text.encode("utf-8"))
 
     def decode(self, ids: Iterable[int]) -> str:

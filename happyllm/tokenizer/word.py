@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 UNK = "<unk>"
-PIECE = re.compile(r"\w+|[^\w\s]")
 
 
 def split_words(text: str) -> list[str]:
@@ -28,8 +27,8 @@ def split_words(text: str) -> list[str]:
         >>> split_words("今天 天气好。")
         ['今天', '天气好', '。']
     """
-    # Step 1: runs of \w, or one character that is neither \w nor white space.
-    return PIECE.findall(text)
+    # Step 1: find all runs of letters, digits and underscores, and all other visible characters.
+    return re.findall(r"\w+|[^\w\s]", text)
 
 
 class WordTokenizer:
@@ -110,6 +109,7 @@ class WordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids: those of its words and marks, or that of `<unk>`."""
+        # Step 1: split as in training; an unknown word is not dropped, it becomes `<unk>`.
         return [self.vocab.get(token, self.vocab[UNK]) for token in split_words(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
