@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.tokenizer.char import UNK, ByteTokenizer, CharTokenizer
 
 TEXTS = [
@@ -29,6 +29,22 @@ def test_unk_is_first_and_the_characters_follow_by_code_point(student):
     got = student.CharTokenizer.train(["banana!", "吃 b"])
     check.equal(got.tokens, [UNK, " ", "!", "a", "b", "n", "吃"])
     check.equal(got.vocab, {UNK: 0, " ": 1, "!": 2, "a": 3, "b": 4, "n": 5, "吃": 6})
+
+
+def test_the_tokenizer_has_a_list_of_its_own(student):
+    """Tokens may be given as any sequence, and what the caller does to it later changes nothing.
+
+    token 可以用任何序列给出；调用者之后再改它，不会影响分词器。
+    """
+
+    def changed_later(m):
+        """tokens = ["<unk>", "a"]; tokenizer = CharTokenizer(tokens); tokens.append("b")"""
+        tokens = ["<unk>", "a"]
+        tokenizer = m.CharTokenizer(tokens)
+        tokens.append("b")
+        return tokenizer.tokens, m.CharTokenizer(("<unk>", "b")).tokens
+
+    check.equal(student.run(changed_later), ([UNK, "a"], [UNK, "b"]))
 
 
 def test_all_texts_of_the_corpus_count(student):
@@ -143,6 +159,15 @@ def test_ids_may_come_one_at_a_time(student):
     check.equal(student.run(from_an_iterator), ("a<unk>a", "hé"))
 
 
+def test_every_byte_is_taken(student):
+    """All ids from 0 to 255 are in order, the ends too.
+
+    从 0 到 255 的编号都可以，两端也一样。
+    """
+    check.equal(student.ByteTokenizer().decode([0, 104, 0]), "\0h\0")
+    check.equal(student.ByteTokenizer().decode([104, 255]), "h\ufffd")
+
+
 @pytest.mark.parametrize("wrong", [256, 1000, -1])
 def test_what_is_no_byte_is_refused(student, wrong):
     """An id outside 0 to 255 raises ValueError and is named.
@@ -178,6 +203,17 @@ def asked_later(self, ids):
     except ValueError:
         wrong = next(i for i in ids if i not in range(256))
         raise ValueError(f"{wrong} is no byte") from None
+
+
+EQUIVALENT = tuple(
+    equivalent_mutant(
+        "ByteTokenizer.decode",
+        "if not 0 <= i < 256:",
+        becomes,
+        because="bytes([256]) is refused by Python itself, with a ValueError that names 256",
+    )
+    for becomes in ("if not 0 <= i <= 256:", "if not 0 <= i < 257:")
+)
 
 
 # ---- mistakes that people make
@@ -308,7 +344,8 @@ def spaced(self, ids):
 
 @known_wrong(
     "ByteTokenizer.encode",
-    en="You give code points (ord): 你 is 20320, which is no byte. Encode to UTF-8 first.",
+    en="You give code points (ord): that of U+4F60 is 20320, which is no byte. Encode to UTF-8 "
+    "first.",
     zh="你给出的是码点（ord）：“你”是 20320，不是字节。应先编码成 UTF-8。",
 )
 def code_points(self, text):
