@@ -79,7 +79,8 @@ def unigram_viterbi(text: str, log_probs: Mapping[str, float]) -> list[str]:
         are equally probable, any of them.
 
     Raises:
-        ValueError: No sequence of pieces gives the text; the message says how far they reach.
+        ValueError: No sequence of pieces gives the text; the message names the furthest position
+            that pieces reach: for `abx` with the pieces below it is 2.
 
     Example:
         >>> log_probs = {"a": -3.0, "b": -3.0, "c": -3.0, "ab": -4.0, "bc": -3.5}

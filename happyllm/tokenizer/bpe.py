@@ -17,7 +17,11 @@ from pathlib import Path
 
 import regex
 
-from happyllm.tokenizer.files import read_tokenizer_json, write_tokenizer_json
+from happyllm.tokenizer.files import (
+    TokenizerFileError,
+    read_tokenizer_json,
+    write_tokenizer_json,
+)
 from happyllm.tokenizer.letters import BYTE_ORDER, letters_of
 
 Pair = tuple[int, int]
@@ -362,7 +366,13 @@ class BPETokenizer:
             TokenizerFileError: The file cannot be read, is damaged, or asks for what this class
                 does not do. The message names the file, the field and the fix.
         """
-        return cls(*read_tokenizer_json(Path(path)))
+        parts = read_tokenizer_json(Path(path))
+        try:
+            return cls(*parts)
+        except ValueError as error:
+            raise TokenizerFileError(
+                f"{path}: model: {error}; save or fetch the file again"
+            ) from None
 
     def _parts(
         self, text: str, allow_special: bool | Collection[str]

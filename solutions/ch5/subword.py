@@ -106,7 +106,8 @@ def unigram_viterbi(text: str, log_probs: Mapping[str, float]) -> list[str]:
         are equally probable, any of them.
 
     Raises:
-        ValueError: No sequence of pieces gives the text; the message says how far they reach.
+        ValueError: No sequence of pieces gives the text; the message names the furthest position
+            that pieces reach: for `abx` with the pieces below it is 2.
 
     Example:
         >>> log_probs = {"a": -3.0, "b": -3.0, "c": -3.0, "ab": -4.0, "bc": -3.5}
@@ -121,7 +122,7 @@ def unigram_viterbi(text: str, log_probs: Mapping[str, float]) -> list[str]:
     # Step 1: best[end] is the greatest log probability of text[:end]; came_from[end] is where the
     # last piece of that segmentation begins.
     best = [0.0] + [-math.inf] * len(text)
-    came_from = [0] * (len(text) + 1)
+    came_from: dict[int, int] = {}
     for end in range(1, len(text) + 1):
         for start in range(max(0, end - longest), end):
             score = best[start] + log_probs.get(text[start:end], -math.inf)

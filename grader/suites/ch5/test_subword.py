@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.tokenizer.subword import bpe_encode, unigram_viterbi, wordpiece_encode
 
 LEARNED = [
@@ -49,8 +49,9 @@ def test_bpe_applies_merges_in_the_order_learned(student, word):
         ("abc", [("b", "c"), ("a", "b")], ["a", "bc"]),
         ("abcd", [("c", "d"), ("b", "c"), ("a", "b")], ["ab", "cd"]),
         ("abab", [("b", "a"), ("a", "b")], ["a", "ba", "b"]),
+        ("abc", [("b", "c"), ("a", "b"), ("a", "bc")], ["abc"]),
     ],
-    ids=["abc", "abcd", "abab"],
+    ids=["abc", "abcd", "abab", "abc in two steps"],
 )
 def test_the_rank_decides_and_not_the_place(student, word, merges, pieces):
     """A merge learned early goes first even where another would fit further left.
@@ -213,13 +214,13 @@ def test_an_empty_text_has_no_pieces(student):
     check.equal(student.unigram_viterbi("", LOG_PROBS), [])
 
 
-@pytest.mark.parametrize("text", ["abx", "xab", "axb", "天"])
-def test_a_text_that_the_pieces_cannot_give_is_refused(student, text):
-    """Where no sequence of pieces gives the text there is no answer, but a ValueError.
+@pytest.mark.parametrize(("text", "reached"), [("abx", 2), ("xab", 0), ("axb", 1), ("天", 0)])
+def test_a_text_that_the_pieces_cannot_give_is_refused(student, text, reached):
+    """Where no sequence of pieces gives the text, a ValueError names the position they reach.
 
-    任何片段序列都拼不出文本时，没有答案，要抛出 ValueError。
+    任何片段序列都拼不出文本时，要抛出 ValueError，写明片段最远能到达的位置。
     """
-    check.raises(ValueError, lambda: student.unigram_viterbi(text, LOG_PROBS))
+    check.raises(ValueError, lambda: student.unigram_viterbi(text, LOG_PROBS), match=str(reached))
 
 
 def test_no_pieces_at_all_give_no_text(student):
@@ -288,12 +289,58 @@ def forwards(text, log_probs):
                 if start + size not in best or score > best[start + size][0]:
                     best[start + size] = (score, piece, start)
     if len(text) not in best:
-        raise ValueError("no segmentation")
+        raise ValueError(f"the pieces end at {max(best)}")
     pieces, end = [], len(text)
     while end:
         _, piece, end = best[end]
         pieces.insert(0, piece)
     return pieces
+
+
+_LONGEST = "longest = max(map(len, log_probs), default={})"
+_STARTS = "for start in range({}, end{}):"
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "wordpiece_encode",
+        "piece = word[start:end] if start == 0 else prefix + word[start:end]",
+        "piece = word[:end] if start == 0 else prefix + word[start:end]",
+        because="start is 0 there",
+    ),
+    *(
+        equivalent_mutant(
+            "unigram_viterbi",
+            _LONGEST.format(0),
+            _LONGEST.format(other),
+            because="without any piece, no length of a piece is found",
+        )
+        for other in (1, -1)
+    ),
+    equivalent_mutant(
+        "unigram_viterbi",
+        "best = [0.0] + [-math.inf] * len(text)",
+        "best = [1.0] + [-math.inf] * len(text)",
+        because="every segmentation is worth 1 more, so the best remains the best",
+    ),
+    equivalent_mutant(
+        "unigram_viterbi",
+        "for end in range(1, len(text) + 1):",
+        "for end in range(0, len(text) + 1):",
+        because="no piece ends at 0",
+    ),
+    equivalent_mutant(
+        "unigram_viterbi",
+        _STARTS.format("max(0, end - longest)", ""),
+        _STARTS.format("max(0, end - longest)", " + 1"),
+        because="the empty string is no piece",
+    ),
+    equivalent_mutant(
+        "unigram_viterbi",
+        _STARTS.format("max(0, end - longest)", ""),
+        _STARTS.format("max(-1, end - longest)", ""),
+        because="best[-1] is that of the whole text, which is not reached yet",
+    ),
+)
 
 
 # ---- mistakes that people make
@@ -547,7 +594,8 @@ def _viterbi(text, weights, better, start=0.0, worst=-math.inf, join=lambda a, b
                 if best[end] == worst or better(score, best[end]):
                     best[end], came_from[end] = score, begin
     if best[-1] == worst:
-        raise ValueError("the pieces do not give the text")
+        reached = max(end for end, score in enumerate(best) if score != worst)
+        raise ValueError(f"the pieces end at {reached}")
     pieces, end = [], len(text)
     while end:
         pieces.append(text[came_from[end] : end])
