@@ -49,7 +49,7 @@ def test_a_file_is_graded_from_anywhere_by_its_path(
 def test_all_and_grade_alone_grade_everything_here(happyllm: Happyllm, word: str) -> None:
     ran = happyllm(word)
     assert ran.status == 1
-    assert "1 of 11 exercises passed" in ran.out
+    assert f"1 of {len(list(catalogue.load()))} exercises passed" in ran.out
 
 
 def test_a_workspace_can_be_named_from_elsewhere(
