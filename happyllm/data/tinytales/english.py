@@ -87,12 +87,12 @@ TELL = {
         "Then {a} {verb} {count} {thing}.",
     ),
     "like": (
-        "{A} said, “I like {thing}.”", "“I like {thing},” said {a}.",
-        "“What do you like?” “I like {thing},” said {a}.", "{A} liked {thing} best of all.",
+        "{A} said, “I like {thing}.”", "“I like {thing},” said {name}.",
+        "“What do you like?” “I like {thing},” said {name}.", "{A} liked {thing} best of all.",
     ),
     "give": (
         "{A} gave the {thing} to {other}.", "Then {a} gave the {thing} to {other}.",
-        "“This is for you,” said {a} and gave the {thing} to {other}.",
+        "“This is for you,” said {name} and gave the {thing} to {other}.",
         "{A} gave the {thing} to {other}, and {other} said, “Thank you.”",
     ),
     "put": (
