@@ -27,10 +27,12 @@ def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
     - Messages: `{"messages": [{"role": "user", "content": …}, …]}`; further keys of a message
       are left out.
     - ShareGPT: `{"conversations": [{"from": "human", "value": …}, …]}`, where `human` is the
-      user and `gpt` the assistant; a `"system"` beside it, if not blank, comes first.
+      user and `gpt` the assistant.
     - Alpaca: `{"instruction": …, "input": …, "output": …}`. An input that is not blank follows
-      the instruction after a line break. A `"system"` that is not blank comes first, and after it
-      the earlier turns, `"history": [[asked, answered], …]`.
+      the instruction after a line break. Earlier turns come before it:
+      `"history": [[asked, answered], …]`.
+
+    In each of them a `"system"` beside the turns comes first, if it is not blank.
 
     Args:
         conversation: In one of these formats.
@@ -40,8 +42,8 @@ def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
         and `assistant` in turn, `user` first. Contents are as they were, to the last space.
 
     Raises:
-        ValueError: It is in none of the formats; a role is unknown; a content is no string; a
-            turn comes where another role should; there is no user's turn. Of a turn the message
+        ValueError: It is in none of the formats; a content is no string; a turn has another role
+            than its place asks for; there is no user's turn. Of a turn the message
             names the number, counted from 0 in what would be returned: `turn 2`.
 
     Example:
@@ -56,8 +58,7 @@ def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
     if "messages" in conversation:
         turns = [(turn.get("role"), turn.get("content")) for turn in conversation["messages"]]
     elif "conversations" in conversation:
-        names = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
-        names["system"] = "system"
+        names = {"human": "user", "gpt": "assistant"}  # other names stay as they are
         turns = [
             (names.get(turn.get("from"), turn.get("from")), turn.get("value"))
             for turn in conversation["conversations"]
@@ -76,13 +77,11 @@ def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
         )
     # Step 2: a system line that stands beside the turns comes first.
     system = conversation.get("system")
-    if "messages" not in conversation and system and system.strip():
+    if system and system.strip():
         turns.insert(0, ("system", system))
     # Step 3: check each turn: user and assistant take turns, after at most one system line.
     wanted = "user"
     for number, (role, content) in enumerate(turns):
-        if role not in ("system", "user", "assistant"):
-            raise ValueError(f"turn {number}: unknown role {role!r}")
         if not isinstance(content, str):
             raise ValueError(f"turn {number}: the content must be a string, not {content!r}")
         if role == "system" and number == 0:

@@ -17,9 +17,9 @@ def iter_jsonl(
 ) -> Iterator[dict[str, Any]]:
     r"""Read a JSONL file, one JSON object a line, without ever holding more than one line.
 
-    Blank lines are passed over, and so is a byte order mark at the start of the file. A line is
-    bad where it is not UTF-8, not JSON (the last line of a file that was cut off, say), or no
-    object.
+    Blank lines are passed over, and so is a byte order mark at the start of a line (a file that
+    was joined of several may have one inside). A line is bad where it is not UTF-8, not JSON (the
+    last line of a file that was cut off, say), or no object.
 
     Args:
         path: The file.
@@ -51,8 +51,7 @@ def iter_jsonl(
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             # Step 2: pass over a byte order mark, and over blank lines.
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.strip():
                 continue
             # Step 3: decode and parse; both errors are ValueErrors.

@@ -147,7 +147,9 @@ class Language:
 
     def title(self, world: World, dice: Dice) -> str:
         """Give a story a name that its first events deserve."""
-        events = [event for event in world.events if event.thing and event.kind != "feel"]
+        events = [
+            event for event in world.events if event.thing and event.kind not in ("feel", "use")
+        ]
         event = events[0] if events else world.events[0]
         titles = self.titles if events else self.titles[1:]
         return dice.pick(titles).format_map(self.context(event, world))
