@@ -202,7 +202,7 @@ def turns_run_together(messages, add_generation_prompt=False):
 
 @known_wrong(
     "render_chatml",
-    en="A line break stands before <|im_end|>: then the model learns that every answer ends in one.",
+    en="A line break stands before <|im_end|>: the model learns that every answer ends in it.",
     zh="<|im_end|> 之前多了换行：模型会以为每个回答都以换行结尾。",
 )
 def line_break_before_the_end(messages, add_generation_prompt=False):
@@ -250,7 +250,8 @@ def system_left_out(messages, add_generation_prompt=False):
     "render_chatml",
     en="A message that lacks its role or content is passed over in silence, or dies of a KeyError "
     "that names no message: raise ValueError with its number.",
-    zh="缺少角色或内容的消息被悄悄放过，或者报出不知是哪条消息的 KeyError：应抛出写明序号的 ValueError。",
+    zh="缺少角色或内容的消息被悄悄放过，或者报出不知是哪条消息的 KeyError："
+    "应抛出写明序号的 ValueError。",
 )
 def fields_unchecked(messages, add_generation_prompt=False):
     filled = [{"role": "", "content": ""} | m for m in messages]
