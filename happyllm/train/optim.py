@@ -191,7 +191,8 @@ class AdamW:
 def clip_grad_norm(parameters: Iterable[torch.Tensor], max_norm: float) -> torch.Tensor:
     """Scale all gradients down together, if their common length is more than `max_norm`.
 
-    The length is that of one long vector made of all gradients, so that their direction stays.
+    The length is that of one long vector made of all gradients. Each is multiplied by the same
+    factor, `min(1, max_norm / (length + 1e-6))`, so that their direction stays.
 
     Args:
         parameters: Gradients are changed in place; parameters without one are passed over.
@@ -223,7 +224,7 @@ def clip_grad_norm(parameters: Iterable[torch.Tensor], max_norm: float) -> torch
     # Step 2: one length over all, in float32: the length of the vector of their lengths.
     lengths = [torch.linalg.vector_norm(grad, dtype=torch.float32) for grad in grads]
     norm = torch.linalg.vector_norm(torch.stack(lengths))
-    # Step 3: one factor for all, never above 1; the 1e-6 is PyTorch's, against a length of 0.
+    # Step 3: one factor for all, never above 1; the 1e-6 keeps a length of 0 from dividing.
     factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for grad in grads:
         grad.mul_(factor)
