@@ -7,6 +7,7 @@ loading one runs no code, as unpickling does.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -70,10 +71,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
         os.replace(unfinished, path)
         _flush(folder)
     except (OSError, SafetensorError) as error:
-        try:
+        with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-        except OSError:
-            pass
         raise CheckpointError(
             f"{path}: cannot be written ({error}). Make room, or choose another folder; "
             "earlier checkpoints are untouched."
@@ -163,7 +162,13 @@ def random_state() -> dict[str, Any]:
     kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss),
+        "numpy": (
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            place,
+            has_gauss,
+            gauss,
+        ),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

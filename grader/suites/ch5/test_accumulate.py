@@ -8,7 +8,7 @@ from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.train import accumulate as reference
 
 
-def accumulated(m, pieces, n_tokens=None):
+def accumulated(m, pieces, n_tokens):
     """A small model's accumulate_gradients(model, micro_batches): the answer, and the gradients
 
     小模型的 accumulate_gradients(model, micro_batches)：返回值与各参数的梯度
@@ -141,7 +141,9 @@ def test_a_window_of_no_size_is_refused(student, size):
 
 
 @pytest.mark.parametrize(
-    "counts", [(8,), (6, 6), (1, 12), (11, 2, 5)], ids=["one", "equal", "1-12", "11-2-5"]
+    "counts",
+    [(8,), (6, 6), (1, 12), (11, 2, 5), (1,)],
+    ids=["one", "equal", "1-12", "11-2-5", "one token"],
 )
 def test_the_gradient_is_that_of_one_big_batch(student, counts):
     """However the tokens are cut into micro-batches, the gradient is that of all of them at once.
@@ -150,8 +152,8 @@ def test_the_gradient_is_that_of_one_big_batch(student, counts):
     """
     some = pieces(*counts)
     whole = [tuple(torch.cat(part) for part in zip(*some, strict=True))]
-    _, got = student.run(accumulated, some)
-    _, expected = accumulated(reference, whole)
+    _, got = student.run(accumulated, some, None)
+    _, expected = accumulated(reference, whole, None)
     check.gradients(got, expected, names=("embed", "out"), terms=64)
 
 
@@ -163,8 +165,8 @@ def test_the_loss_is_the_mean_over_all_tokens(student, counts):
     """
     some = pieces(*counts)
     whole = [tuple(torch.cat(part) for part in zip(*some, strict=True))]
-    loss, _ = student.run(accumulated, some)
-    check.close(loss, accumulated(reference, whole)[0], terms=64)
+    loss, _ = student.run(accumulated, some, None)
+    check.close(loss, accumulated(reference, whole, None)[0], terms=64)
 
 
 def test_tokens_that_do_not_count_have_no_weight(student):
@@ -173,8 +175,8 @@ def test_tokens_that_do_not_count_have_no_weight(student):
     一个标签都没有的小批次，既不改变损失，也不改变梯度。
     """
     some = pieces(5, 0, 7)
-    got = student.run(accumulated, some)
-    expected = accumulated(reference, [some[0], some[2]])
+    got = student.run(accumulated, some, None)
+    expected = accumulated(reference, [some[0], some[2]], None)
     check.close(got[0], expected[0], terms=64)
     check.gradients(got[1], expected[1], names=("embed", "out"), terms=64)
 
@@ -184,7 +186,7 @@ def test_where_nothing_counts_the_loss_is_zero(student):
 
     所有小批次的标签全是 -100：损失为 0，梯度为零，而不是 NaN。
     """
-    loss, gradients = student.run(accumulated, pieces(0, 0))
+    loss, gradients = student.run(accumulated, pieces(0, 0), None)
     check.equal(loss, torch.tensor(0.0))
     check.equal(gradients, [torch.zeros(7, 5), torch.zeros(5, 7)])
 
@@ -345,6 +347,21 @@ EQUIVALENT = (
         "total = total.to(loss.device) + loss.detach()",
         "total = total + loss.detach()",
         because="on a CPU there is one device",
+    ),
+    equivalent_mutant(
+        "accumulate_gradients",
+        "n_tokens = max(1, sum(int(count) for count in counts))",
+        "n_tokens = max(1, sum(count for count in counts))",
+        because="a tensor of one number divides as the number does",
+    ),
+    *(
+        equivalent_mutant(
+            "accumulate_gradients",
+            "for batch, count in zip(micro_batches, counts, strict=True):",
+            f"for batch, count in zip(micro_batches, counts{rest}):",
+            because="there is a count for each micro-batch",
+        )
+        for rest in ("", ", strict=False")
     ),
 )
 

@@ -210,6 +210,12 @@ EQUIVALENT = (
         "return norm.detach()",
         because="gradients carry no graph of their own",
     ),
+    equivalent_mutant(
+        "clip_grad_norm",
+        "return torch.tensor(0.0)",
+        "return torch.tensor(0.0).detach()",
+        because="a constant has no graph",
+    ),
 )
 
 
