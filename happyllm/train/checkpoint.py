@@ -147,10 +147,10 @@ def load_newest(folder: Path, *, skip_damaged: bool = False) -> tuple[Path, dict
             earlier = found[-2 - number] if number + 1 < len(found) else None
             if skip_damaged and earlier is not None:
                 continue
-            hint = f"The one before, {earlier.name}, can be taken with --skip-damaged."
-            raise CheckpointError(
-                f"{error}. {hint if earlier else 'There is none before it.'}"
-            ) from error
+            hint = "There is none before it."
+            if earlier is not None:
+                hint = f"The one before, {earlier.name}, can be taken with --skip-damaged."
+            raise CheckpointError(f"{error}. {hint}") from error
     return None
 
 
