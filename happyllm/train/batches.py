@@ -92,7 +92,9 @@ class Batches:
         if epochs is not None and epochs < 1:
             raise ValueError(f"epochs={epochs} must be at least 1")
         self.dataset, self.batch_size, self.seed, self.epochs = dataset, batch_size, seed, epochs
-        self.collate = collate or getattr(dataset, "collate", stack)
+        own: Callable[[Sequence[Mapping[str, torch.Tensor]]], Batch]
+        own = getattr(dataset, "collate", stack)
+        self.collate = own if collate is None else collate
         self.rank, self.world_size = rank, world_size
         self.position = 0  # rows that were handed out, of all rounds and processes
         self._order: tuple[int, list[int]] = (-1, [])

@@ -86,12 +86,12 @@ class TensorBoardLog:
             raise ModuleNotFoundError(
                 "TensorBoard is not installed: pip install 'happyllm[train]'"
             ) from error
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def __call__(self, record: Record) -> None:
         """Hand a record on."""
         for name, value in record.items():
             if name not in ("kind", "step") and isinstance(value, int | float):
                 tag = f"{record['kind']}/{name}"
-                self._writer.add_scalar(tag, value, record["step"])  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(tag, value, record["step"])
+        self._writer.flush()

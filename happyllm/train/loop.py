@@ -155,7 +155,8 @@ class Trainer:
         )
         self.fingerprint = fingerprint(data)
         self.step, self.tokens = 0, 0
-        self.loss, self.held_out_loss = math.nan, None
+        self.loss = math.nan
+        self.held_out_loss: float | None = None
         self.resumed = False
         self.total_steps = config.run.total_steps
         if epochs and is_rows:
