@@ -1,0 +1,339 @@
+"""What a run is made of: a tree of frozen dataclasses, read from TOML, with flags on top.
+
+A name that is not a field is refused with the nearest one, and with the file and the line. What is
+read in this order wins over what came before: the defaults, a preset, a file, single settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from happyllm.llama.config import ModelConfig
+
+STAGES = ("sft", "dpo")  # tables with settings of their own for what comes after pretraining
+
+
+class ConfigError(Exception):
+    """A configuration is wrong; the message names the file, the line, the field and the fix."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read.
+
+    Attributes:
+        train: File or folder to learn from.
+        held_out: File or folder to evaluate on; "" evaluates nothing.
+        tokenizer: File of the tokenizer.
+        seq_len: Tokens in a row.
+        batch_size: Rows in a micro-batch, of all processes together.
+        shuffle: Go through the rows in another order each time.
+    """
+
+    train: str = ""
+    held_out: str = ""
+    tokenizer: str = ""
+    seq_len: int = 256
+    batch_size: int = 16
+    shuffle: bool = True
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights are updated.
+
+    Attributes:
+        max_lr: Highest learning rate, after the warmup.
+        min_lr: Learning rate of the last update.
+        warmup_steps: Updates until `max_lr`.
+        weight_decay: Decay of the matrices.
+        beta1: How slowly AdamW's mean of the gradient forgets.
+        beta2: The same of its mean square.
+        eps: AdamW's.
+        max_norm: Gradients are clipped to this length.
+    """
+
+    max_lr: float = 1e-3
+    min_lr: float = 1e-4
+    warmup_steps: int = 20
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    max_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, how often, and on what.
+
+    Attributes:
+        total_steps: Number of updates.
+        epochs: Times to go through the data; 0 goes on until `total_steps`. Whichever ends first
+            ends the run.
+        accumulation: Micro-batches of an update.
+        seed: Of the weights, the order of the data, and dropout.
+        eval_every: Updates between evaluations; 0 for none but the last.
+        eval_batches: Most batches of an evaluation; 0 for all.
+        save_every: Updates between checkpoints; 0 for none but the last.
+        keep: Checkpoints that are kept.
+        log_every: Updates between lines of the log.
+        device: "cpu", "cuda", "cuda:1", ...; "auto" takes a GPU where there is one.
+        precision: "float32", "bfloat16", or "auto": bfloat16 on a GPU that has it.
+        compile: Compile the model with torch.compile.
+        threads: CPU threads; 0 leaves it to PyTorch.
+    """
+
+    total_steps: int = 1000
+    epochs: int = 0
+    accumulation: int = 1
+    seed: int = 0
+    eval_every: int = 100
+    eval_batches: int = 20
+    save_every: int = 100
+    keep: int = 3
+    log_every: int = 1
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        model: Sizes of the model.
+        data: What is read.
+        optim: How the weights are updated.
+        run: How long, how often, and on what.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        at_least = {
+            "data.seq_len": 1,
+            "data.batch_size": 1,
+            "optim.warmup_steps": 0,
+            "optim.weight_decay": 0,
+            "run.total_steps": 1,
+            "run.epochs": 0,
+            "run.accumulation": 1,
+            "run.eval_every": 0,
+            "run.eval_batches": 0,
+            "run.save_every": 0,
+            "run.keep": 1,
+            "run.log_every": 1,
+            "run.threads": 0,
+        }
+        for path, least in at_least.items():
+            table, name = path.split(".")
+            value = getattr(getattr(self, table), name)
+            if not least <= value < math.inf:
+                raise ConfigError(f"{path}={value} must be {least} or more")
+        for path in ("optim.max_lr", "optim.eps", "optim.max_norm"):
+            value = getattr(self.optim, path.split(".")[1])
+            if not value > 0:
+                raise ConfigError(f"{path}={value} must be above 0")
+        o = self.optim
+        if not 0 <= o.min_lr <= o.max_lr:
+            raise ConfigError(f"optim.min_lr={o.min_lr} must be in [0, optim.max_lr={o.max_lr}]")
+        if not o.warmup_steps < self.run.total_steps:
+            raise ConfigError(
+                f"optim.warmup_steps={o.warmup_steps} must be below "
+                f"run.total_steps={self.run.total_steps}"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(o, name) < 1:
+                raise ConfigError(f"optim.{name}={getattr(o, name)} must be in [0, 1)")
+        if self.data.seq_len > self.model.max_seq_len:
+            raise ConfigError(
+                f"data.seq_len={self.data.seq_len} is more than "
+                f"model.max_seq_len={self.model.max_seq_len}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings as nested dicts, as a TOML file has them."""
+        return asdict(self)
+
+
+def presets() -> list[str]:
+    """Name the presets that come with the package."""
+    found = resources.files("happyllm.train").joinpath("presets").iterdir()
+    return sorted(one.name.removesuffix(".toml") for one in found if one.name.endswith(".toml"))
+
+
+def load_config(
+    path: Path | None = None,
+    *,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    stage: str | None = None,
+) -> TrainConfig:
+    """Read a configuration.
+
+    Args:
+        path: A TOML file with the tables `[model]`, `[data]`, `[optim]`, `[run]`; a table
+            `[sft.optim]` holds in the stage "sft" only, and wins there.
+        preset: One of `presets()`, to start from.
+        settings: Single fields, "optim.max_lr=1e-3"; they win over the files.
+        stage: None for pretraining, or one of "sft", "dpo".
+
+    Returns:
+        The configuration, checked.
+
+    Raises:
+        ConfigError: A file cannot be read, a name is unknown, a value has the wrong type or does
+            not fit.
+
+    Example:
+        >>> config = load_config(preset="tiny", settings=["optim.max_lr=1e-2", "run.seed=7"])
+        >>> config.model.dim, config.optim.max_lr, config.run.seed
+        (32, 0.01, 7)
+        >>> load_config(settings=["run.se=1"])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        happyllm.train.config.ConfigError: --set run.se=1: run has no field 'se'; did you ...
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    if preset is not None:
+        if preset not in presets():
+            near = _nearest(preset, presets())
+            raise ConfigError(f"there is no preset {preset!r}{near}; there are {presets()}")
+        text = resources.files("happyllm.train").joinpath("presets", f"{preset}.toml").read_text()
+        _merge(merged, text, f"preset {preset}", stage)
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error})") from error
+        _merge(merged, text, str(path), stage)
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        table, dot, key = name.strip().partition(".")
+        if not (equals and dot and key):
+            raise ConfigError(f"--set {setting}: write it as table.field=value, run.seed=1")
+
+        def where(_: str | None, setting: str = setting) -> str:
+            return f"--set {setting}"
+
+        merged.setdefault(table, {}).update(_checked(table, {key: _value(value)}, where))
+    try:
+        return TrainConfig(**{name: _TABLES[name](**merged.get(name, {})) for name in _TABLES})
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"model: {error}") from error
+
+
+_TABLES: dict[str, Any] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "run": RunConfig,
+}
+
+
+def _merge(merged: dict[str, dict[str, Any]], text: str, origin: str, stage: str | None) -> None:
+    """Put the tables of a TOML text over what is there; those of the stage last."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin}: is not TOML: {error}") from error
+    later = {name: found.pop(name) for name in STAGES if name in found}
+    for prefix, tables in (("", found), *((f"{name}.", later[name]) for name in later)):
+        for table, values in tables.items():
+
+            def where(key: str | None, at: str = f"{prefix}{table}") -> str:
+                line = _line_of(text, at, key)
+                return f"{origin}:{line}" if line else origin
+
+            if not isinstance(values, Mapping):
+                _unknown_table(table, where(None))
+                raise ConfigError(f"{where(None)}: {table} must be a table, [{prefix}{table}]")
+            checked = _checked(table, values, where)
+            if prefix in ("", f"{stage}."):
+                merged.setdefault(table, {}).update(checked)
+
+
+def _unknown_table(table: str, where: str) -> None:
+    if table not in _TABLES:
+        raise ConfigError(f"{where}: there is no table {table!r}{_nearest(table, _TABLES)}")
+
+
+def _checked(table: str, values: Mapping[str, Any], where: Any) -> dict[str, Any]:
+    """Refuse names that are no fields, and values of the wrong type."""
+    _unknown_table(table, where(None))
+    kinds = typing.get_type_hints(_TABLES[table])
+    names = [one.name for one in fields(_TABLES[table])]
+    checked = {}
+    for name, value in values.items():
+        if name not in names:
+            near = _nearest(name, names)
+            raise ConfigError(f"{where(name)}: {table} has no field {name!r}{near}")
+        kind = kinds[name]
+        if _accepts(kind, float) and type(value) is int:
+            value = float(value)
+        if not _accepts(kind, type(value), value):
+            wanted = _spoken(kind)
+            raise ConfigError(f"{where(name)}: {table}.{name}={value!r} must be {wanted}")
+        checked[name] = value
+    return checked
+
+
+def _accepts(kind: Any, given: type, value: Any = None) -> bool:
+    if typing.get_origin(kind) is Literal:
+        return value in typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        return any(_accepts(one, given, value) for one in typing.get_args(kind))
+    return given is kind
+
+
+def _spoken(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(repr(one) for one in typing.get_args(kind))
+    if isinstance(kind, types.UnionType):
+        return " or ".join(_spoken(one) for one in typing.get_args(kind) if one is not type(None))
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+
+
+def _nearest(name: str, names: Any) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML does; what is none is a text."""
+    try:
+        return tomllib.loads(f"x = {text.strip()}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _line_of(text: str, table: str, key: str | None) -> int | None:
+    """The line of a key in a table, or of the table's head."""
+    inside = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line)
+        if head := re.match(r"\s*\[\s*([\w.\s]+?)\s*\]", line):
+            inside = head[1].replace(" ", "")
+            found = key is None and inside == table
+        elif inside:
+            found = inside == table and name is not None and name[1] == key
+        else:
+            found = key is None and name is not None and name[1] == table
+        if found:
+            return number
+    return None
