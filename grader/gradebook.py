@@ -159,7 +159,6 @@ class Book:
         made_at: when the newest of the grades was made, in UTC.
         attempt: which attempt counts, `best` or `last`.
         strangers: hand-ins that belong to nobody on the roster.
-        outdated: how many grades rest on suites, versions or rules that are not today's.
     """
 
     version: int
@@ -172,7 +171,6 @@ class Book:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     strangers: tuple[str, ...] = ()
-    outdated: int = 0
 
     @property
     def possible(self) -> float:
@@ -188,6 +186,30 @@ class Book:
         table = _table(self) | {"points_possible": self.possible}
         text = json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
         return text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What one student is told: their row, and of its report what the policy lets them see.
+
+    Attributes:
+        due: their own due date, in UTC.
+        hints: for exercises that did not pass, by exercise.
+    """
+
+    title: Text
+    row: Row
+    columns: tuple[Column, ...]
+    due: str | None = None
+    hints: tuple[tuple[str, Text], ...] = ()
+
+    @property
+    def report(self) -> Report | None:
+        return self.row.counted.report if self.row.counted is not None else None
+
+    @property
+    def possible(self) -> float:
+        return neat(sum(column.points for column in self.columns))
 
 
 def _table(value: Any) -> Any:

@@ -489,8 +489,11 @@ def fair(submissions: Iterable[Submission], attempt: str) -> list[Submission]:
         if one.stands:
             by_student[one.student].append(one)
     newest_first = [roster.in_order(attempts)[::-1] for attempts in by_student.values()]
-    if attempt == "last":
-        return [attempts[0] for attempts in newest_first]
+    if attempt == "last":  # what cannot be read takes nothing away from what can
+        return [
+            next((one for one in attempts if one.content is not None), attempts[0])
+            for attempts in newest_first
+        ]
     most = max((len(attempts) for attempts in newest_first), default=0)
     return [
         attempts[place]
