@@ -229,7 +229,7 @@ def _grade_by(
             tell(graded)
             results.append(graded)
     for exercise in exercises[len(results) :]:
-        graded = _lost(exercise, f"{why}\n{nursery.last_words()}".strip())
+        graded = lost(exercise, f"{why}\n{nursery.last_words()}".strip())
         tell(graded)
         results.append(graded)
     return results
@@ -252,7 +252,8 @@ def _attempt_by(nursery: Judges, order: dict[str, object], tell: OnProgressed) -
                 raise EngineFault(f"{reply.get('fault', '')}\n{nursery.last_words()}".strip())
 
 
-def _lost(exercise: Exercise, why: str) -> Graded:
+def lost(exercise: Exercise, why: str) -> Graded:
+    """What an exercise gets that the grader itself failed on: no grade at all."""
     message = Text(
         en=f"The grader itself failed, which says nothing of your answer: {why}",
         zh=f"评测器自身出错，与你的答案无关：{why}",

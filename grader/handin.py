@@ -18,7 +18,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
@@ -98,9 +98,29 @@ def read(path: Path, known: Catalogue, bounds: Bounds = Bounds()) -> HandIn:
         HandInError: it is no folder or archive, it is damaged, or it exceeds the bounds.
     """
     name = path.name.encode("utf-8", "backslashreplace").decode()
-    sieve = _Sieve(known, bounds, name)
+    return take(name, lambda sieve: _members(path, name, sieve), known, bounds)
+
+
+def take(
+    name: str,
+    members: Callable[[Sieve], Iterable[Member]],
+    known: Catalogue,
+    bounds: Bounds = Bounds(),
+) -> HandIn:
+    """Take what counts of a hand-in whose members are listed by somebody else.
+
+    Args:
+        name: what to call it.
+        members: lists its members; it calls `count` of the sieve for each entry that it sees.
+        known: the exercises there are.
+        bounds: how much is read.
+
+    Raises:
+        HandInError: it is damaged, or it exceeds the bounds.
+    """
+    sieve = Sieve(known, bounds, name)
     try:
-        for member, data in _members(path, name, sieve):
+        for member, data in members(sieve):
             sieve.offer(member, data)
     except HandInError:
         raise
@@ -113,7 +133,7 @@ def read(path: Path, known: Catalogue, bounds: Bounds = Bounds()) -> HandIn:
     return sieve.taken()
 
 
-def _members(path: Path, name: str, sieve: _Sieve) -> Iterator[Member]:
+def _members(path: Path, name: str, sieve: Sieve) -> Iterator[Member]:
     found, lower = path.lstat(), name.lower()
     if stat.S_ISDIR(found.st_mode):
         return _in_folder(path, sieve)
@@ -143,7 +163,7 @@ def _members(path: Path, name: str, sieve: _Sieve) -> Iterator[Member]:
 # ---- what is taken
 
 
-class _Sieve:
+class Sieve:
     """Keeps the Python files of chapters, and counts all that it is shown."""
 
     def __init__(self, known: Catalogue, bounds: Bounds, name: str):
@@ -275,7 +295,7 @@ def plain_text(data: bytes, most: int) -> str | Text:
 # ---- where it is taken from
 
 
-def _in_folder(root: Path, sieve: _Sieve) -> Iterator[Member]:
+def _in_folder(root: Path, sieve: Sieve) -> Iterator[Member]:
     """The regular files of a folder; what links lead to is not its."""
     todo = [root]
     while todo:
@@ -306,7 +326,7 @@ def _of_file(path: Path) -> Callable[[int], bytes]:
     return first
 
 
-def _in_zip(path: Path, sieve: _Sieve) -> Iterator[Member]:
+def _in_zip(path: Path, sieve: Sieve) -> Iterator[Member]:
     with path.open("rb") as file:
         _check_directory(file, sieve)
         with zipfile.ZipFile(file) as archive:
@@ -337,7 +357,7 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[int], 
     return first
 
 
-def _check_directory(file: IO[bytes], sieve: _Sieve) -> None:
+def _check_directory(file: IO[bytes], sieve: Sieve) -> None:
     """Refuse a zip with a directory so large that reading it would take much memory."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - (1 << 16) - 22))
@@ -352,7 +372,7 @@ def _check_directory(file: IO[bytes], sieve: _Sieve) -> None:
         sieve.count()
 
 
-def _in_tar(path: Path, sieve: _Sieve) -> Iterator[Member]:
+def _in_tar(path: Path, sieve: Sieve) -> Iterator[Member]:
     opening = next((how for end, how in _STREAMS.items() if path.name.lower().endswith(end)), open)
     with (
         opening(path, "rb") as stream,
@@ -379,7 +399,7 @@ def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[int], 
 class _Counted(io.RawIOBase):
     """A stream that ends in an error when more comes out of it than may."""
 
-    def __init__(self, stream: IO[bytes], sieve: _Sieve):
+    def __init__(self, stream: IO[bytes], sieve: Sieve):
         self.stream = stream
         self.sieve = sieve
         self.left = sieve.bounds.unpacked_bytes
