@@ -10,6 +10,7 @@ import pytest
 
 from grader.catalogue import Catalogue, CatalogueError, UnknownTarget, load
 
+IN_CH5 = sum(exercise.chapter == "ch5" for exercise in load())
 HEAD = '[chapter]\nid = "ch5"\ntitle = { en = "By Hand", zh = "动手" }\n'
 
 GOAL = 'section = "5.1"\ntitle = { en = "All", zh = "全部" }\nrequires = ["ch5/one"]\n'
@@ -227,9 +228,9 @@ def catalogue() -> Catalogue:
 @pytest.mark.parametrize(
     ("target", "first", "count"),
     [
-        ("ch5", "ch5/config", 11),
-        ("ch5/", "ch5/config", 11),
-        ("5", "ch5/config", 11),
+        ("ch5", "ch5/config", IN_CH5),
+        ("ch5/", "ch5/config", IN_CH5),
+        ("5", "ch5/config", IN_CH5),
         ("ch5/repeat_kv", "ch5/repeat_kv", 1),
         ("repeat_kv", "ch5/repeat_kv", 1),
         (" repeat_kv ", "ch5/repeat_kv", 1),
@@ -246,7 +247,7 @@ def test_a_target_is_a_chapter_an_id_a_section_or_a_name(
     assert len(found) == count
 
 
-@pytest.mark.parametrize("target", ["", "5.2", "5.1.3.1.1", "5.", "ch6", "ch6/repeat_kv", "nope"])
+@pytest.mark.parametrize("target", ["", "5.9", "5.1.3.1.1", "5.", "ch6", "ch6/repeat_kv", "nope"])
 def test_nothing_answers_to_an_unknown_target(catalogue: Catalogue, target: str) -> None:
     with pytest.raises(UnknownTarget, match="happyllm-grade list"):
         catalogue.find(target)

@@ -48,7 +48,7 @@ def test_one_exercise_has_many_names(here: Path, known: Catalogue, target: str) 
     assert aimed(known, target) == (here, ["repeat_kv"])
 
 
-@pytest.mark.parametrize("target", ["ch5", "ch5/", "./ch5", "./ch5/", "5.1", "."])
+@pytest.mark.parametrize("target", ["ch5", "ch5/", "./ch5", "./ch5/", "5", "."])
 def test_a_chapter_has_many_names(here: Path, known: Catalogue, target: str) -> None:
     assert aimed(known, target) == (here, [exercise.name for exercise in known])
 
