@@ -121,7 +121,8 @@ def parts(report: Report | None, language: Language, sheet: Sheet | None = None)
         fault = graded.outcome == "fault"
         pieces = [*_pieces(graded, language)]
         if graded.id in hints:
-            pieces.append(Piece("text", tell("hint", language), (hints[graded.id].in_(language),)))
+            hint = one_line(hints[graded.id].in_(language))
+            pieces.append(Piece("text", tell("hint", language), (hint,)))
         if graded.outcome not in ("passed", "fault"):
             said = tell("reread", language, section=graded.section)
             pieces.append(Piece("text", "", (said,)))
