@@ -18,7 +18,7 @@ from . import catalogue
 from .achievement import Achievement, Progressed
 from .catalogue import Exercise, Language, Milestone, Text
 from .report import SCHEMA_VERSION, Failure, Graded, Report, build
-from .sandbox import wire
+from .sandbox import seccomp, wire
 from .sandbox.backends import Backend, open_nursery
 from .sandbox.jail import STRENGTHS, Isolation, Limits
 from .sandbox.nursery import NurseryError
@@ -186,6 +186,11 @@ def examine(backend: Backend | None = None) -> list[Offer]:
             return [Offer(isolation, refused) for isolation, refused in nursery.offers().items()]
     except NurseryError as error:
         raise EngineFault(str(error)) from error
+
+
+def no_filter() -> str:
+    """Why this machine filters no system calls, in any isolation; nothing if it does."""
+    return seccomp.refused()
 
 
 def preloads(exercises: Iterable[Exercise]) -> tuple[str, ...]:

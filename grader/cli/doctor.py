@@ -36,5 +36,9 @@ def doctor() -> None:
         click.echo(f"  {'no ' if offer.refused else 'yes'} {offer.isolation}")
         if offer.refused:
             click.echo(f"      {offer.refused}")
+    missing = engine.no_filter()
+    click.echo(f"system calls are {'not ' if missing else ''}filtered, in each of them")
+    if missing:
+        click.echo(f"      {missing}")
     best = next((offer.isolation for offer in offers if not offer.refused), "process")
     click.echo(f"Code is graded under {best}; `--isolation NAME` demands one.")

@@ -108,6 +108,26 @@ def restrict() -> None:
             raise OSError(number, f"seccomp: {os.strerror(number)}")
 
 
+def refused() -> str:
+    """Why this machine has no such filter, tried out in a process of its own; nothing if it has."""
+    if not hasattr(os, "fork"):
+        return f"no system call table for {sys.platform}"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            restrict()
+        except OSError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as said:
+        why = said.read().decode(errors="replace")
+    os.waitpid(child, 0)
+    return why
+
+
 def program(machine: _Machine, denied: tuple[int, ...], pid: int) -> bytes:
     """Assemble the filter.
 
