@@ -57,7 +57,10 @@ def python(tmp_path: Path) -> Happyllm:
 def test_what_grades_nothing_loads_neither_torch_nor_rich(
     python: Happyllm, words: list[str]
 ) -> None:
-    assert not modules(*words, run=python) & {"torch", "rich", "pytest", "libcst", "msgpack"}
+    heavy = {"torch", "rich", "pytest", "libcst"}
+    if words != ["--help"]:  # which loads every command, and those for a class know the wire
+        heavy.add("msgpack")
+    assert not modules(*words, run=python) & heavy
 
 
 # ---- list
@@ -165,7 +168,8 @@ def test_init_of_an_unknown_chapter_is_refused_and_writes_nothing(
 
 
 def test_init_speaks_chinese(happyllm: Happyllm, tmp_path: Path) -> None:
-    assert "写入 11 个题目文件" in happyllm("init", "ws", "--lang", "zh", cwd=tmp_path).out
+    said = f"写入 {len(CHAPTER)} 个题目文件"
+    assert said in happyllm("init", "ws", "--lang", "zh", cwd=tmp_path).out
 
 
 def test_init_on_a_file_says_what_is_in_the_way(happyllm: Happyllm, tmp_path: Path) -> None:
