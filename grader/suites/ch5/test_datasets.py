@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.data import datasets as reference
 from happyllm.data.chat import iter_turns
 from happyllm.data.datasets import PretrainDataset
@@ -228,7 +228,8 @@ def test_a_dataset_with_nothing_to_learn_is_refused(student):
 
     一行也不剩，或 max_len 小于 1：抛出提到 max_len 的 ValueError。
     """
-    for many, max_len in (([talk("a" * 40, "b")], 30), ([], 30), ([talk("a", "b")], 0)):
+    short = [talk("a", "b" * 9)]
+    for many, max_len in (([talk("a" * 40, "b")], 30), ([], 30), (short, 0), (short, -1)):
         check.raises(
             ValueError,
             lambda many=many, max_len=max_len: student.run(sft_rows, many, max_len),
@@ -279,6 +280,46 @@ class Tensors:
 
     def __getitem__(self, index):
         return self.rows[index]
+
+
+_ROW = "return {}, {}"
+_READ = ("torch.tensor(tokens)", "torch.tensor(targets)")
+_LABELS = "labels += [i if learned else IGNORE for i, learned in zip(turn, mask{})]"
+
+EQUIVALENT = (
+    *(
+        equivalent_mutant(
+            where,
+            _ROW.format(tokens, targets),
+            _ROW.format(f"{tokens}{first}", f"{targets}{second}"),
+            because="integers carry no gradient",
+        )
+        for where, tokens, targets in (
+            ("PretrainDataset.__getitem__", "row[:-1]", "row[1:]"),
+            ("SFTDataset.__getitem__", *_READ),
+        )
+        for first, second in ((".detach()", ""), ("", ".detach()"))
+    ),
+    *(
+        equivalent_mutant(
+            "SFTDataset.__init__",
+            "if max_len < 1:",
+            f"if max_len {line}:",
+            because="no row of 0 or 1 tokens has a target, so nothing would be left: a ValueError "
+            "that names max_len either way",
+        )
+        for line in ("<= 1", "< 2", "< 0")
+    ),
+    *(
+        equivalent_mutant(
+            "SFTDataset.__init__",
+            _LABELS.format(", strict=True"),
+            _LABELS.format(end),
+            because="the ids and the mask of a turn have one length",
+        )
+        for end in ("", ", strict=False")
+    ),
+)
 
 
 # ---- mistakes that people make
