@@ -123,12 +123,12 @@ def targets() -> Figure:
     """Draw the tokens of a conversation, and below each what has to be guessed there."""
     _, english = corpus("en")
     pairs = [pair for turn in iter_turns(TALK, english, *MARKS) for pair in zip(*turn, strict=True)]
-    pairs = pairs[3:]
+    pairs = pairs[6:]
     figure, axes = bare(7.6, 1.5)
     x = 0.1
     for (i, _), (after, learned) in zip(pairs[:-1], pairs[1:], strict=True):
         token, target = visible(english.decode([i])), visible(english.decode([after]))
-        width = 0.052 * max(len(token), len(target) if learned else 0) + 0.12
+        width = 0.07 * max(len(token), len(target) if learned else 0) + 0.13
         for y, text, color in (
             (0.92, token, INK),
             (0.2, target if learned else "", GREEN if learned else INK),
@@ -143,7 +143,7 @@ def targets() -> Figure:
                 )
             )
             middle = (x + width / 2, y + 0.17)
-            axes.text(*middle, text, family=MONO, fontsize=6.2, ha="center", va="center")
+            axes.text(*middle, text, family=MONO, fontsize=8.2, ha="center", va="center")
         if learned:
             start = (x + width / 2, 0.88)
             axes.annotate("", (start[0], 0.6), start, arrowprops={"arrowstyle": "->", "color": INK})
@@ -159,7 +159,7 @@ def sizes() -> Figure:
         _, trained = corpus(lang)
         held = [row["text"] for row in islice(records("eval_text", lang, 0), 200)]
         n = sum(len(text.encode()) for text in held)
-        xs, ys = list(range(259, 2049, 64)), []
+        xs, ys = [*range(259, 2048, 64), 2048], []
         for size in xs:
             vocab = {piece: i for piece, i in trained.vocab.items() if i < size}
             merges = trained.merges[: size - 259]
@@ -215,7 +215,7 @@ def padding() -> Figure:
 
 def blocks() -> Figure:
     """Draw the mask and the positions of one packed row."""
-    row = torch.tensor([next(iter(pack(documents(), T, EOS)))])
+    row = torch.tensor([list(islice(pack(documents(), T, EOS), 2))[1]])
     ids, mask = document_ids(row, EOS)[0], document_mask(row, EOS)[0, 0]
     causal = torch.ones(T, T, dtype=torch.bool).tril()
     image = torch.zeros(T, T, 4)
