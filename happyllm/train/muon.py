@@ -18,6 +18,9 @@ from happyllm.train.optim import AdamW, Optimizer, decay_groups
 
 Groups = list[dict[str, Any]]
 
+COEFFICIENTS = 3.4445, -4.7750, 2.0315
+"""a, b and c of the polynomial in `orthogonalize`, by Jordan et al.: steep at 0."""
+
 
 def muon_groups(model: nn.Module, weight_decay: float) -> tuple[Groups, Groups]:
     """Sort a model's parameters into those for Muon and those for AdamW.
@@ -59,8 +62,9 @@ def orthogonalize(matrix: torch.Tensor, n_steps: int = 5) -> torch.Tensor:
 
     With the singular value decomposition `matrix = U S V^T` that is about `U V^T`. It is found by
     products of matrices alone: an odd polynomial in X, `a X + b (X X^T) X + c (X X^T)^2 X`, acts on
-    each singular value s as `a s + b s^3 + c s^5` and on nothing else. Five times over, with the
-    coefficients below, it brings all between 0.01 and 1 to between 0.68 and 1.14.
+    each singular value s as `a s + b s^3 + c s^5` and on nothing else. X begins as the matrix over
+    the root of the sum of all its squares (at least 1e-7), which no singular value exceeds. Five
+    times over, the polynomial brings all between 0.01 and 1 to between 0.68 and 1.14.
 
     Args:
         matrix: (n, m), any floating dtype; it is not changed.
@@ -84,7 +88,7 @@ def orthogonalize(matrix: torch.Tensor, n_steps: int = 5) -> torch.Tensor:
     """
     if matrix.dim() != 2:
         raise ValueError(f"a matrix has two axes, this has the shape {tuple(matrix.shape)}")
-    a, b, c = 3.4445, -4.7750, 2.0315
+    a, b, c = COEFFICIENTS
     # Step 1: lay it on its long side, so that X X^T is the smaller of the two products.
     tall = matrix.size(0) > matrix.size(1)
     x = matrix.mT if tall else matrix  # (n, m), n <= m
