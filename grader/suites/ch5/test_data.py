@@ -70,6 +70,28 @@ def skipping(m, data):
         return rows, [str(one).replace(file.name, "FILE")[:8] for one in skipped]
 
 
+def memory(m, n_lines, line_bytes):
+    """Whether iter_jsonl goes through so many long lines in less memory than an eighth of the file
+
+    iter_jsonl 读完这么多长行，所用内存是否不到文件大小的八分之一
+    """
+    import tempfile
+    import tracemalloc
+
+    line = b'{"text": "' + b"x" * line_bytes + b'"}\n'
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        for _ in range(n_lines):
+            file.write(line)
+        file.flush()
+        tracemalloc.start()
+        try:
+            for _ in m.iter_jsonl(file.name):
+                pass
+            return tracemalloc.get_traced_memory()[1] < n_lines * len(line) / 8
+        finally:
+            tracemalloc.stop()
+
+
 def packed(m, docs, seq_len, eos):
     """list(pack(docs, seq_len, eos))"""
     return [list(row) for row in m.pack(docs, seq_len, eos)]
@@ -148,6 +170,18 @@ def test_no_line_is_read_before_it_is_asked_for(student):
     坏行之前的对象先被给出，读到坏行时才报错：不提前读。
     """
     check.equal(student.run(read, TWO + b"not json\n", 2, {}), [{"a": 1}, {"a": 2}])
+
+
+def test_a_file_may_be_larger_than_memory(student):
+    """One line is held at a time: neither all of the text nor all of the objects.
+
+    每次只持有一行：既不一次读入全文，也不攒下所有对象。
+    """
+    check.that(
+        student.run(memory, 400, 5000) is True,
+        en="A file of 2 MB took more than a quarter of a megabyte: was it read as a whole?",
+        zh="2 MB 的文件占用了四分之一兆以上的内存：是不是一次读进来了？",
+    )
 
 
 @pytest.mark.parametrize(
@@ -422,6 +456,29 @@ def test_an_answer_that_is_still_to_come_is_fine(student):
     check.equal(student.to_messages({"messages": said("a", "b", "c")}), said("a", "b", "c"))
 
 
+def test_the_conversation_stays_as_it_was(student):
+    """The record is read and not changed: its lists belong to the caller.
+
+    只读取这条记录，不改动它：里面的列表属于调用者。
+    """
+
+    def asked(m, conversation):
+        """conversation, after to_messages(conversation)
+
+        to_messages(conversation) 之后的 conversation
+        """
+        m.to_messages(conversation)
+        return conversation
+
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]
+    for conversation in (
+        {"messages": said("a", "b"), "system": "S"},
+        {"conversations": turns, "system": "S"},
+        {"instruction": "c", "output": "d", "history": [["a", "b"]], "system": "S"},
+    ):
+        check.equal(student.run(asked, conversation), conversation)
+
+
 # ---- other right ways
 
 
@@ -527,6 +584,35 @@ def all_at_once(path, on_error="raise", skipped=None):
                 if skipped is not None:
                     skipped.append(f"{path}:{number}: {error}")
     yield from rows
+
+
+@known_wrong(
+    "iter_jsonl",
+    en="The objects come one by one, but the text was read as a whole (readlines, read): a file "
+    "larger than memory ends the program. Loop over the open file itself.",
+    zh="对象虽是逐个给出的，文本却一次全读了进来（readlines、read）：比内存大的文件会让程序崩溃。"
+    "应直接遍历打开的文件。",
+)
+def read_as_a_whole(path, on_error="raise", skipped=None):
+    if on_error not in ("raise", "skip"):
+        raise ValueError("on_error")
+    with open(path, "rb") as file:
+        lines = file.readlines()
+    for number, line in enumerate(lines, start=1):
+        line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.decode())
+            if not isinstance(value, dict):
+                raise ValueError("no object")
+        except ValueError as error:
+            if on_error == "raise":
+                raise ValueError(f"{path}:{number}: {error}") from None
+            if skipped is not None:
+                skipped.append(f"{path}:{number}: {error}")
+            continue
+        yield value
 
 
 @known_wrong(
@@ -858,6 +944,19 @@ def order_unchecked(conversation):
     if not any(turn["role"] == "user" for turn in turns):
         raise ValueError("no user")
     return [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+
+
+@known_wrong(
+    "to_messages",
+    en="The system line is put into the caller's own list, where it stands twice the next time. "
+    "Make a list of your own.",
+    zh="系统提示被加进了调用者自己的列表，下次就会出现两遍。应另建一个列表。",
+)
+def put_into_the_callers_list(conversation):
+    plain = to_messages(conversation)
+    if "messages" in conversation and plain[0] not in conversation["messages"]:
+        conversation["messages"].insert(0, plain[0])
+    return plain
 
 
 @known_wrong(

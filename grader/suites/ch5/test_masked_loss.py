@@ -256,6 +256,20 @@ def nothing_over_nothing(logits, labels):
 
 @known_wrong(
     "masked_cross_entropy",
+    en="Where nothing counts you return a 0 of your own making. It hangs on no graph, and "
+    "backward() fails in the middle of a run: let the sum itself be 0.",
+    zh="没有标签计入时，你返回了一个自己造的 0。它不在计算图上，训练中途 backward() 会报错："
+    "让总和自己等于 0。",
+)
+def a_zero_of_its_own(logits, labels):
+    _fitting(logits, labels)
+    if not (labels != -100).any():
+        return torch.tensor(0.0)
+    return masked_cross_entropy(logits, labels)
+
+
+@known_wrong(
+    "masked_cross_entropy",
     en="The log of a softmax is -inf where a probability rounds to 0. Use log_softmax, or "
     "logsumexp: they never form the probability.",
     zh="概率舍入为 0 时，softmax 再取 log 得到 -inf。用 log_softmax 或 logsumexp：它们不会真的算出"

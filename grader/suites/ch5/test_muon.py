@@ -639,6 +639,21 @@ def orthogonalized_first(self):
 
 @known_wrong(
     "Muon.step",
+    en="The mean begins with the first gradient, which weighs 1 / (1 - momentum) times as much "
+    "as any other. It begins with zeros.",
+    zh="平均从第一个梯度开始，于是它的分量是其他梯度的 1 / (1 - momentum) 倍。应从零开始。",
+)
+def begun_with_the_gradient(self):
+    def update(p, m, group):
+        if not m.any():
+            m.copy_(p.grad)
+        return _usual(p, m, group)
+
+    _stepped(self, update)
+
+
+@known_wrong(
+    "Muon.step",
     en="Nothing is orthogonalized: that is plain momentum.",
     zh="没有正交化：这只是普通的动量法。",
 )

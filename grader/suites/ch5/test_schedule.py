@@ -246,6 +246,21 @@ def no_warmup(step, *, max_lr, min_lr, warmup_steps, total_steps):
 
 @known_wrong(
     "cosine_lr",
+    en="The warmup is a step ahead: (step + 1) / warmup_steps counts the updates from 0. Here they "
+    "are counted from 1, and step / warmup_steps it is.",
+    zh="预热早了一步：(step + 1) / warmup_steps 是从 0 数更新次数的写法。这里从 1 数起，"
+    "应为 step / warmup_steps。",
+)
+def a_step_ahead(step, *, max_lr, min_lr, warmup_steps, total_steps):
+    _checked(max_lr, min_lr, warmup_steps, total_steps)
+    if step < warmup_steps:
+        return max_lr * (step + 1) / warmup_steps
+    done = min(1.0, (step - warmup_steps) / (total_steps - warmup_steps))
+    return min_lr + (max_lr - min_lr) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@known_wrong(
+    "cosine_lr",
     en="The warmup starts at min_lr; the task asks for a line from 0.",
     zh="预热从 min_lr 开始；题目要求从 0 开始的直线。",
 )
