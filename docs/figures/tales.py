@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
@@ -99,9 +98,7 @@ def visible(text: str) -> str:
 def box(axes: Axes, x: float, y: float, text: str, color: str, below: str = "") -> float:
     """Draw a token, and something below it; return where the next one begins."""
     width = 0.078 * len(text) + 0.16
-    axes.add_patch(
-        Rectangle((x, y), width, 0.34, facecolor=to_rgba(color, 0.22), edgecolor=color)
-    )
+    axes.add_patch(Rectangle((x, y), width, 0.34, facecolor=to_rgba(color, 0.22), edgecolor=color))
     axes.text(x + width / 2, y + 0.16, text, family=MONO, fontsize=9, ha="center", va="center")
     axes.text(x + width / 2, y - 0.13, below, fontsize=8.5, ha="center", va="center")
     return x + width + 0.06
