@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from matplotlib.axes import Axes
@@ -123,7 +123,7 @@ def targets() -> Figure:
     pairs = pairs[6:]
     figure, axes = bare(7.6, 1.5)
     x = 0.1
-    for (i, _), (after, learned) in zip(pairs[:-1], pairs[1:], strict=True):
+    for (i, _), (after, learned) in pairwise(pairs):
         token, target = visible(english.decode([i])), visible(english.decode([after]))
         width = 0.07 * max(len(token), len(target) if learned else 0) + 0.13
         for y, text, color in (
