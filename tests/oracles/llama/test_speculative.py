@@ -29,10 +29,10 @@ def test_acceptance_and_residual_add_up_to_the_target(seed):
     torch.testing.assert_close(accepted + refused * residual(p, q), p)
 
 
-@SEEDS
+@pytest.mark.parametrize("seed", range(3))
 def test_what_verify_lets_through_has_the_distribution_of_the_target(seed):
     generator = torch.Generator().manual_seed(seed)
-    V, k, n = 4, 2, 20_000
+    V, k, n = 4, 2, 4000
     p, q = draw_probs(k + 1, V, generator), draw_probs(k, V, generator)
     counts = torch.zeros(V, V, V)
     for _ in range(n):
@@ -52,7 +52,7 @@ def test_sampled_text_has_the_distribution_of_the_target(n_draft, enliven):
     target = enliven(Transformer(ModelConfig(dim=16, n_layers=2, **sizes)))
     draft = enliven(Transformer(ModelConfig(dim=8, n_layers=1, **sizes)))
     options = {"temperature": 0.8, "min_p": 0.05}
-    prompts = torch.tensor([[1, 3]]).expand(3000, 2)
+    prompts = torch.tensor([[1, 3]]).expand(1200, 2)
     generator = torch.Generator().manual_seed(n_draft)
     texts = speculative_generate(
         target, draft, prompts, 3, n_draft=n_draft, generator=generator, **options
@@ -62,7 +62,7 @@ def test_sampled_text_has_the_distribution_of_the_target(n_draft, enliven):
         logits, _ = target(torch.cat([prompts[:64], every], dim=1))
     probs = distribution(logits[:, 1:4], **options).gather(2, every[:, :, None]).prod(dim=1)
     counts = torch.bincount((texts[:, 2:] * torch.tensor([16, 4, 1])).sum(1), minlength=64)
-    assert chi_square_z(counts.float(), 3000 * probs[:, 0]) < 4
+    assert chi_square_z(counts.float(), 1200 * probs[:, 0]) < 4
 
 
 def chi_square_z(counts, expected):
@@ -79,7 +79,7 @@ def chi_square_z(counts, expected):
     return (chi_square - freedom) / math.sqrt(2 * freedom)
 
 
-@SEEDS
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n_draft", [1, 4])
 def test_greedy_text_is_that_of_llama(seed, n_draft, random_config, make_pair, hf_generate):
     args = random_config(seed, vocab_size=50)
