@@ -41,7 +41,7 @@ from happyllm.train.stop import stop_signals
 FREE = {
     "data": {"train", "held_out", "tokenizer"},
     "run": {"eval_every", "eval_batches", "save_every", "keep", "log_every"}
-    | {"device", "compile", "threads"},
+    | {"device", "compile", "threads", "questions"},
 }
 
 
@@ -97,6 +97,8 @@ class Trainer:
         listeners: Each is called with every record: dicts with "kind" ("step", "eval", "save")
             and "step".
         group: The processes that train together.
+        objective: Makes of the model what is called in its place; by it a loss other than the
+            model's own is learned. None calls the model.
 
     Attributes:
         step: Updates that have been made.
@@ -126,6 +128,7 @@ class Trainer:
         parts: Parts | None = None,
         listeners: Iterable[Callable[[Record], None]] = (),
         group: Group = ALONE,
+        objective: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         self.config, self.folder, self.group = config, folder, group
         self.parts, self.listeners = parts or Parts(), list(listeners)
@@ -134,6 +137,7 @@ class Trainer:
         self.device = choose_device(config.run.device)
         self.model = model.to(self.device)
         forward: nn.Module = torch.compile(model) if config.run.compile else model  # type: ignore[assignment]
+        forward = forward if objective is None else objective(forward).to(self.device)
         forward = InPrecision(forward, choose_precision(config.run.precision, self.device))
         self.forward = group.wrap(forward)
 

@@ -9,8 +9,10 @@ the common number of tokens.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ import torch.distributed as dist
 from torch import nn
 
 KINDS = ("ddp", "fsdp")
+RENDEZVOUS = "HAPPYLLM_RENDEZVOUS"  # a file over which processes of one machine meet
+PATIENCE = datetime.timedelta(minutes=5)  # then a process that waits for another gives up
 
 
 class Group:
@@ -185,7 +189,15 @@ def process_group(kind: str = "ddp") -> Iterator[Group]:
     on_gpu = torch.cuda.is_available() and torch.cuda.device_count() >= local_size
     if on_gpu:
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    meeting: dict[str, Any] = {}
+    if os.environ.get(RENDEZVOUS):
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        meeting = {
+            "init_method": Path(os.environ[RENDEZVOUS]).absolute().as_uri(),
+            "rank": rank,
+            "world_size": world_size,
+        }
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE, **meeting)
     try:
         yield DDPGroup() if kind == "ddp" else FSDPGroup()
     finally:
