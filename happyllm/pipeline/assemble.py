@@ -232,7 +232,10 @@ def _pairs(folder: Folder, config: TrainConfig, tokenizer: Any) -> tuple[Pairs, 
             ("eval_preference", max(1, min(500, count // 4))),
         )
     )
-    return Pairs(train, tokenizer, length), Pairs(held_out, tokenizer, length)
+    try:
+        return Pairs(train, tokenizer, length), Pairs(held_out, tokenizer, length)
+    except ValueError as error:
+        raise FolderError(f"corpus: {error} (corpus.people, corpus.most_events)") from error
 
 
 # ---- runs on disk

@@ -100,8 +100,7 @@ def plan(request: Request) -> Plan:
     if request.lang is not None:
         settings.insert(0, f"corpus.lang={request.lang}")
     base, preset, config_file = None, request.preset, request.config_file
-    lang = request.lang or load_config(settings=settings).corpus.lang
-    folder = Folder(request.out or Path(f"tinytales-{lang}"))
+    folder = Folder(request.out or Path(f"tinytales-{_lang(request, settings)}"))
     run = folder.run(stage)
     found = checkpoints(run)
     if found and not request.resume:
@@ -134,6 +133,17 @@ def plan(request: Request) -> Plan:
         "tokenizer": str(sources(folder, config, stage).tokenizer),
     }
     return Plan(request, folder, config, base, about)
+
+
+def _lang(request: Request, settings: list[str]) -> str:
+    """The language, by which the folder is named where nobody names it."""
+    told = [one.partition("=")[2] for one in settings if one.startswith("corpus.lang=")]
+    if told or (request.preset is None and request.config_file is None):
+        return told[-1] if told else "en"
+    config = load_config(
+        request.config_file, preset=request.preset, settings=settings, stage=request.stage
+    )
+    return config.corpus.lang
 
 
 def _steps(checkpoint: Path) -> int:

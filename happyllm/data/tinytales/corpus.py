@@ -184,9 +184,19 @@ def iter_preferences(
 
     The wrong answer belongs to another question of the same kind about the same story, so that it
     looks as an answer should, and only reading the story tells the two apart.
+
+    Raises:
+        ValueError: The stories are too small for two questions of one kind.
     """
     tongue, mix = language(lang), mix or Mix()
+    barren = 0  # stories in a row that gave no pair
     while True:
+        barren += 1
+        if barren > 1000:
+            raise ValueError(
+                "no story has two questions of one kind with different answers: take more people "
+                "or events"
+            )
         config = mix.draw(dice)
         story = make_story(dice, lang, config, held_out=held_out)
         for question in story.questions:
@@ -196,6 +206,7 @@ def iter_preferences(
                 if other.kind == question.kind and not is_exact(other.answer, question.answer)
             ]
             if others:
+                barren = 0
                 yield {
                     "kind": question.kind,
                     "level": config.level,
