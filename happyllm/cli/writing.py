@@ -19,7 +19,12 @@ def sampling_options(temperature: float, tokens: int) -> Any:
 
     def decorate(function: Any) -> Any:
         for one in (
-            click.option("--max-tokens", type=click.IntRange(min=1), default=tokens, help="Most."),
+            click.option(
+                "--max-tokens",
+                type=click.IntRange(min=1),
+                default=tokens,
+                help="Most tokens to write.",
+            ),
             click.option("--seed", type=int, help="The same seed writes the same."),
             click.option(
                 "--top-p",

@@ -21,7 +21,7 @@ from torch import nn
 
 from happyllm import llama
 from happyllm.train import loss as ours_loss
-from happyllm.train import optim, schedule, step
+from happyllm.train import muon, optim, schedule, step
 from happyllm.train.loop import Parts
 
 # What a training run can take from a learner, and what stands in for it.
@@ -31,7 +31,7 @@ PIECES: dict[str, Any] = {
     "generate": llama.generate,
     "cosine_lr": schedule.cosine_lr,
     "AdamW": optim.AdamW,
-    "decay_groups": optim.decay_groups,
+    "Muon": muon.Muon,
     "clip_grad_norm": optim.clip_grad_norm,
     "accumulate_gradients": step.accumulate_gradients,
     "train_step": step.train_step,
@@ -79,7 +79,7 @@ class Pieces:
             made = types.FunctionType(train_step.__code__, names, train_step.__name__)
             made.__kwdefaults__ = train_step.__kwdefaults__
             train_step = made
-        return Parts(self.found["cosine_lr"], self.found["AdamW"], train_step)
+        return Parts(self.found["cosine_lr"], self.found["AdamW"], self.found["Muon"], train_step)
 
     def objective(self) -> Callable[[nn.Module], nn.Module] | None:
         """The learner's masked loss, as a module around the model; None for the model's own."""

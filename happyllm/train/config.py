@@ -122,6 +122,9 @@ class OptimConfig:
         beta2: The same of its mean square.
         eps: AdamW's.
         max_norm: Gradients are clipped to this length.
+        optimizer: "adamw", or "muon": Muon for the matrices inside the layers, AdamW for the rest.
+        momentum: How slowly Muon's mean of the gradient forgets.
+        muon_scale: Muon's learning rate, as a multiple of AdamW's.
     """
 
     max_lr: float = 1e-3
@@ -132,6 +135,9 @@ class OptimConfig:
     beta2: float = 0.95
     eps: float = 1e-8
     max_norm: float = 1.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    momentum: float = 0.95
+    muon_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,13 @@ class TrainConfig:
             value = getattr(getattr(self, table), name)
             if not least <= value < math.inf:
                 raise ConfigError(f"{path}={value} must be {least} or more")
-        for path in ("optim.max_lr", "optim.eps", "optim.max_norm", "preference.beta"):
+        for path in (
+            "optim.max_lr",
+            "optim.eps",
+            "optim.max_norm",
+            "optim.muon_scale",
+            "preference.beta",
+        ):
             table, name = path.split(".")
             value = getattr(getattr(self, table), name)
             if not value > 0:
@@ -234,7 +246,7 @@ class TrainConfig:
                 f"optim.warmup_steps={o.warmup_steps} must be below "
                 f"run.total_steps={self.run.total_steps}"
             )
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(o, name) < 1:
                 raise ConfigError(f"optim.{name}={getattr(o, name)} must be in [0, 1)")
         if not self.data.other_share < 1:

@@ -28,10 +28,12 @@ from happyllm.train.checkpoint import (
     save_checkpoint,
     set_random_state,
 )
+from happyllm.train.choose import choose_optimizer
 from happyllm.train.config import ConfigError, TrainConfig
 from happyllm.train.hardware import InPrecision, choose_device, choose_precision
 from happyllm.train.log import JsonlLog, Record
-from happyllm.train.optim import AdamW, decay_groups
+from happyllm.train.muon import Muon
+from happyllm.train.optim import AdamW
 from happyllm.train.parallel import ALONE, Group
 from happyllm.train.schedule import cosine_lr
 from happyllm.train.step import train_step
@@ -56,11 +58,13 @@ class Parts:
     Attributes:
         schedule: As `cosine_lr`.
         optimizer: As `AdamW`.
+        muon: As `Muon`, where `optim.optimizer` asks for it.
         train_step: As `train_step`, with the clipping and accumulating that it uses.
     """
 
     schedule: Callable[..., float] = cosine_lr
     optimizer: Callable[..., Any] = AdamW
+    muon: Callable[..., Any] = Muon
     train_step: Callable[..., Any] = train_step
 
 
@@ -142,12 +146,11 @@ class Trainer:
         self.forward = group.wrap(forward)
 
         optim = config.optim
-        self.optimizer = self.parts.optimizer(
-            decay_groups(model, optim.weight_decay),
-            lr=optim.max_lr,
-            betas=(optim.beta1, optim.beta2),
-            eps=optim.eps,
-        )
+        if optim.optimizer == "muon" and group.shares_weights:
+            raise ConfigError(
+                'optim.optimizer="muon" needs whole matrices, which fsdp shares out; train with ddp'
+            )
+        self.optimizer = choose_optimizer(model, optim, self.parts.optimizer, self.parts.muon)
         size, seed = config.data.batch_size, config.run.seed if config.data.shuffle else None
         shares: dict[str, Any] = {"rank": group.rank, "world_size": group.world_size}
         epochs = config.run.epochs or None
