@@ -1,7 +1,8 @@
 """A Python-Markdown extension: `!commands` becomes the reference of a command line.
 
-`!commands happyllm` is that of the other command. It is made from the commands themselves. Their help is English; `chinese.toml` beside this file says
-it in Chinese, by the English that it translates, so that what has changed is seen to be missing.
+`!commands happyllm` is that of the other command. It is made from the commands themselves. Their
+help is English; `chinese.toml` beside this file says it in Chinese, by the English that it
+translates, so that what has changed is seen to be missing.
 """
 
 from __future__ import annotations

@@ -89,6 +89,11 @@ def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> 
                 f"{folder.corpus}: its language is {meta['lang']}, not {config.corpus.lang}; "
                 "choose another folder by --out"
             )
+        elif "mix" in meta and not corpus.fits(meta, config.corpus):
+            notify(
+                f"{folder.corpus}: is taken as it is, though [corpus] asks for another; "
+                "happyllm data --overwrite makes that"
+            )
         place = sources(folder, config, stage)
     if not place.train.exists():
         kind = "documents" if stage == "pretrain" else "conversations"
@@ -193,9 +198,9 @@ def _rows(
 ) -> tuple[Rows | Mixed, Rows | None]:
     data = config.data
 
-    def rows(encoded: Encoded) -> Rows:
+    def rows(encoded: Encoded, packing: str = data.packing) -> Rows:
         try:
-            return Rows(encoded, end, data.seq_len, data.packing, data.document_mask)
+            return Rows(encoded, end, data.seq_len, packing, data.document_mask)
         except ValueError as error:
             raise FolderError(str(error)) from error
 
@@ -205,7 +210,10 @@ def _rows(
     train: Rows | Mixed = rows(files[0])
     if data.other_share:
         train = Mixed(rows(files[0]), rows(files[-1]), data.other_share)
-    return train, None if place.held_out is None else rows(files[1])
+    if place.held_out is None:
+        return train, None
+    short = len(files[1].ids) <= data.seq_len  # too little for one row of a stream
+    return train, rows(files[1], "single" if short else data.packing)
 
 
 def _pairs(folder: Folder, config: TrainConfig, tokenizer: Any) -> tuple[Pairs, Pairs | None]:

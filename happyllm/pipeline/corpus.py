@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,13 @@ def meta_of(corpus: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def fits(meta: dict[str, Any], config: CorpusConfig) -> bool:
+    """Whether a corpus of TinyTales is the one that a configuration asks for."""
+    wanted = {"seed": config.seed, "sizes": asdict(sizes_of(config)), "mix": asdict(mix_of(config))}
+    wanted = json.loads(json.dumps(wanted))  # lists, as the file has them
+    return all(meta.get(name) == value for name, value in wanted.items())
+
+
 # ---- what somebody brings along
 
 
@@ -117,55 +127,69 @@ def import_corpus(
         )
     folder.make()
     skipped: list[str] = []
-    records = _records(source, pattern, split, field, skip_bad, skipped)
-    counts: dict[str, int] = {}
-    lines: dict[str, list[str]] = {}
-    number = 0
+    empty = not folder.corpus.exists()
+    folder.corpus.mkdir(exist_ok=True)
     try:
-        for number, record in enumerate(records, start=1):
-            try:
-                kind, content = _form(record, field)
-            except ValueError as error:
-                message = f"{source}: record {number}: {error}"
-                if not skip_bad:
-                    raise FolderError(
-                        f"{message}; mend it, or pass over it by --skip-bad"
-                    ) from None
-                skipped.append(message)
-                continue
-            line = json.dumps(content, ensure_ascii=False)
-            digest = hashlib.blake2b(line.encode("utf-8", "replace"), digest_size=4).digest()
-            held_out = int.from_bytes(digest) % HELD_OUT == 0
-            lines.setdefault(FILES[kind][held_out], []).append(line)
-            if limit and number >= limit:
-                break
-    except (OSError, RuntimeError) as error:
-        raise FolderError(str(error)) from error
-    except ValueError as error:
-        advice = str(error).replace(
-            "skip bad lines with on_error='skip'", "pass over by --skip-bad"
-        )
-        raise FolderError(advice) from error
+        with contextlib.ExitStack() as open_files:
+            sorted_out = _SortedOut(folder.corpus, open_files)
+            records = _records(source, pattern, split, field, skip_bad, skipped)
+            for number, record in enumerate(records, start=1):
+                try:
+                    sorted_out.add(*_form(record, field))
+                except ValueError as error:
+                    message = f"{source}: record {number}: {error}"
+                    if not skip_bad:
+                        raise FolderError(
+                            f"{message}; mend it, or pass over it by --skip-bad"
+                        ) from None
+                    skipped.append(message)
+                if limit and number >= limit:
+                    break
+            if not sorted_out.counts:
+                passed = f"all {len(skipped)} records are bad" if skipped else "there is nothing"
+                raise FolderError(f"{source}: {passed} in it; name a file or folder with text")
+            (folder.corpus / META).unlink(missing_ok=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise FolderError(
+            str(error).replace("skip bad lines with on_error='skip'", "pass over it by --skip-bad")
+        ) from error
+    finally:
+        if empty and not any(folder.corpus.iterdir()):
+            folder.corpus.rmdir()
     for message in skipped:
         notify(message)
-    if not lines:
-        passed = f"all {len(skipped)} records are bad" if skipped else "there is nothing in it"
-        raise FolderError(f"{source}: {passed}; name a file or folder that holds text")
-    for train, held in FILES.values():  # a small corpus has something to evaluate on too
-        if train in lines and held not in lines and len(lines[train]) > 1:
-            lines[held] = [lines[train].pop()]
-        elif held in lines and train not in lines:
-            lines[train] = lines.pop(held)
-    folder.corpus.mkdir(exist_ok=True)
-    (folder.corpus / META).unlink(missing_ok=True)
     for name in (name for pair in FILES.values() for name in pair):
-        (folder.corpus / f"{name}.jsonl").unlink(missing_ok=True)
-        if name in lines:
-            with written_whole(folder.corpus / f"{name}.jsonl") as file:
-                file.writelines(f"{line}\n" for line in lines[name])
-            counts[name] = len(lines[name])
-    write_json(folder.corpus / META, {"corpus": source, "records": counts})
-    return counts | {"skipped": len(skipped)}
+        if name not in sorted_out.counts:
+            (folder.corpus / f"{name}.jsonl").unlink(missing_ok=True)
+    write_json(folder.corpus / META, {"corpus": source, "records": sorted_out.counts})
+    return sorted_out.counts | {"skipped": len(skipped)}
+
+
+class _SortedOut:
+    """Files that records are sorted into, a line each; none is kept in memory."""
+
+    def __init__(self, corpus: Path, open_files: contextlib.ExitStack) -> None:
+        self.corpus, self.open_files = corpus, open_files
+        self.files: dict[str, Any] = {}
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, str] = {}
+
+    def add(self, kind: str, content: dict[str, Any]) -> None:
+        """Put a record where it belongs: equal ones on one side, and on each side at least one."""
+        line = json.dumps(content, ensure_ascii=False)
+        line.encode()  # half a surrogate pair is a ValueError here, and not while it is written
+        first = self.first.setdefault(kind, line)
+        train, held_out = FILES[kind]
+        digest = hashlib.blake2b(line.encode(), digest_size=4).digest()
+        keep = int.from_bytes(digest) % HELD_OUT == 0 or self.counts.get(held_out, 0) == 0
+        name = held_out if keep and line != first else train
+        if name not in self.files:
+            path = self.corpus / f"{name}.jsonl"
+            self.files[name] = self.open_files.enter_context(written_whole(path))
+        self.files[name].write(f"{line}\n")
+        self.counts[name] = self.counts.get(name, 0) + 1
 
 
 def _records(

@@ -125,7 +125,7 @@ def load_parts(root: Path) -> Pieces:
             f"{root}: there is no ch5/*.py in it; name the workspace that happyllm-grade init made"
         )
     trees = {name: _parse(path) for name, path in files.items()}
-    stubs = {name for name, tree in trees.items() if any(_is_stub(one) for one in _bodies(tree))}
+    stubs = {name for name, tree in trees.items() if _holds_a_stub(tree)}
     pieces = Pieces(root=root)
     homes = {
         one.name: module
@@ -192,8 +192,24 @@ def _parse(path: Path) -> ast.Module:
         raise PartsError(f"{path}: cannot be read ({error})") from error
 
 
-def _bodies(tree: ast.Module) -> Iterator[ast.FunctionDef]:
-    return (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef))
+def _holds_a_stub(tree: ast.Module) -> bool:
+    """Whether there is something left to write; what a class leaves to those below it is not."""
+    classes = [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
+    below = {base.id for one in classes for base in one.bases if isinstance(base, ast.Name)}
+    written = {
+        method.name
+        for one in classes
+        for method in one.body
+        if isinstance(method, ast.FunctionDef) and not _is_stub(method)
+    }
+    left = {
+        id(method)
+        for one in classes
+        for method in one.body
+        if one.name in below and isinstance(method, ast.FunctionDef) and method.name in written
+    }
+    functions = (one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef))
+    return any(_is_stub(one) and id(one) not in left for one in functions)
 
 
 def _is_stub(function: ast.FunctionDef) -> bool:

@@ -269,7 +269,11 @@ def _sampler(planned: Plan, speaker: Speaker, show: Show) -> Callable[[Record], 
     def listen(record: Record) -> None:
         if record["kind"] != "eval":
             return
-        how = Sampling(temperature=0.7 if stage == "pretrain" else 0.0, seed=0, max_new_tokens=48)
+        how = Sampling(
+            temperature=0.7 if stage == "pretrain" else 0.0,
+            seed=0,
+            max_new_tokens=48 if stage == "pretrain" else 16,
+        )
         ids = speaker.text_prompt("") if messages is None else speaker.chat_prompt(messages)
         if len(ids) >= speaker.model.args.max_seq_len:
             return

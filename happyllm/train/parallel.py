@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 
 KINDS = ("ddp", "fsdp")
 RENDEZVOUS = "HAPPYLLM_RENDEZVOUS"  # a file over which processes of one machine meet
-PATIENCE = datetime.timedelta(minutes=5)  # then a process that waits for another gives up
+PATIENCE = datetime.timedelta(minutes=10)  # then a process that waits for another gives up
 
 
 class Group:

@@ -167,6 +167,11 @@ def test_a_corrupt_line_is_named_and_skipped_only_if_asked(tmp_path):
     assert "2 skipped" in ran.out
     assert f"{path}:8: " in ran.err
     assert "has no field 'text': it has body" in ran.err
+    assert len((out / "corpus" / "eval_text.jsonl").read_text().splitlines()) >= 1
+    before = contents(out / "corpus")
+    refused(happyllm("data", "--from", path, "--out", out), "holds a corpus already")
+    refused(happyllm("data", "--from", path, "--out", out, "--overwrite"), f"{path}:8: ")
+    assert contents(out / "corpus") == before
     done(happyllm("pretrain", *SMALL, "--out", out))
 
 

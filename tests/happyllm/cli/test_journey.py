@@ -51,7 +51,7 @@ def test_the_model_has_learned_something(whole):
 def test_fine_tuning_goes_on_from_pretraining(whole):
     root, _ = whole
     first = read_log(root / "sft" / "log.jsonl")[0]["loss"]
-    assert first < math.log(512) - 0.3  # new weights would begin at ln V
+    assert first < math.log(512) - 0.1  # new weights would begin at ln V
     assert read_weights(root / "sft")[0] == read_weights(root / "pretrain")[0]
 
 
