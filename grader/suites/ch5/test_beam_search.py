@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.beam import beam_search
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.model import Transformer
@@ -326,6 +326,64 @@ def test_what_cannot_be_searched_is_refused(student, wrong):
     options = {"attention_mask": mask}
     check.raises(ValueError, lambda: student.beam_search(model, prompts, n_new, n_beams, **options))
 
+
+_FULL = "torch.full((B, n, room), pad_id{}, device=device)"
+_STOPS = "stops = torch.tensor(list(stop_tokens){}, device=device)"
+_BEST = "best, index = candidates.topk(wanted{})"
+_WANTED = "wanted = min(n * (1 + max({}, len(stops))), n * V)"
+_KEPT = "scores, kept = torch.cat([scores, settled], dim=1).topk(n{})"
+_GOING = "log_probs, going = best.masked_fill(stopped, -torch.inf).topk(n{})"
+_LENGTHS = "lengths = torch.{}(B, n, dtype=torch.int64, device=device)"
+_RETURN = "return texts[:, :, : T + {}], scores"
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "beam_search",
+        _STOPS.format(", dtype=torch.int64"),
+        _STOPS.format(""),
+        because="a list of ints becomes int64 anyway, and an empty one holds no token of any dtype",
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            f"{name} = {_FULL.format(', dtype=tokens.dtype')}",
+            f"{name} = {_FULL.format('')}",
+            because="pad_id is an int, and makes int64",
+        )
+        for name in ("texts", "finished")
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            line.format(", dim=-1"),
+            line.format(dim),
+            because="there are two dimensions, and topk works on the last by default",
+        )
+        for line in (_BEST, _KEPT, _GOING)
+        for dim in ("", ", dim=1")
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            _WANTED.format(1),
+            _WANTED.format(least),
+            because="it decides only how many candidates are left over",
+        )
+        for least in (0, 2)
+    ),
+    equivalent_mutant(
+        "beam_search",
+        _LENGTHS.format("zeros"),
+        _LENGTHS.format("ones"),
+        because="the longest text found has one new token or more",
+    ),
+    equivalent_mutant(
+        "beam_search",
+        _RETURN.format("int(lengths.max())"),
+        _RETURN.format("lengths.max()"),
+        because="a tensor of one int can end a slice",
+    ),
+)
 
 # ---- the search in other words, right and wrong
 
