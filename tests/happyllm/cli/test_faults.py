@@ -250,11 +250,3 @@ def test_the_sizes_of_a_trained_model_cannot_be_set_anew(copy):
     emptied(copy, "sft", "dpo")
     ran = happyllm("sft", *LATER, "--set", "model.dim=64", "--out", copy)
     refused(ran, "has its sizes already")
-
-
-def test_a_process_that_fails_ends_the_others(tmp_path, copy):
-    emptied(copy, "sft", "dpo")
-    running = start("sft", *LATER, "--processes", 2, "--lr", "1e30", "--out", copy)
-    _, err = running.communicate(timeout=200)
-    assert running.returncode == 1, err
-    assert "optim.max_lr" in err
