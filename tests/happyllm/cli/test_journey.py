@@ -93,7 +93,8 @@ def test_the_corpus_and_the_tokenizer_can_be_made_first(tmp_path):
     assert "300 tokens" in done(happyllm("tokenizer", "--vocab-size", 300, "--out", root)).out
     refused = happyllm("tokenizer", "--vocab-size", 300, "--out", root)
     assert (refused.code, "is there already" in refused.err) == (2, True)
-    done(happyllm("pretrain", *SMALL, "--lang", "zh", "--out", root))
+    done(happyllm("pretrain", *SMALL, "--out", root))
+    assert load_config(root / "pretrain" / "config.toml").corpus.lang == "zh"
     assert read_weights(root / "pretrain")[0].vocab_size == 512
 
 
