@@ -148,6 +148,8 @@ def test_text_is_written_from_a_prompt_or_from_standard_input(whole):
     three = done(happyllm(*same, "-p", "Tom went", "--n", 3)).out
     assert three.startswith(one.rstrip("\n"))
     assert three.count("Tom went") >= 3
+    pick = ("--top-k", 5, "--top-p", 0.8, "--min-p", 0.1, "--repetition-penalty", 1.3)
+    assert done(happyllm(*same, "-p", "Tom went", *pick)).out.startswith("Tom went")
     greedy = ("--temperature", 0)
     assert (
         done(happyllm(*same, "-p", "A", *greedy)).out
