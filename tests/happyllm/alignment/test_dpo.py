@@ -100,7 +100,7 @@ def test_the_module_lifts_the_better_answer_and_leaves_the_reference_alone():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[0] == pytest.approx(math.log(2))
     assert losses[-1] < losses[0] / 2
     assert float(module.model.logits[3]) > 0 > float(module.model.logits[4])
