@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,31 +18,31 @@ SPECIAL = (END, IM_START, IM_END)
 FORMAT = 1
 
 
-def train_tokenizer(corpus_folder: Path, path: Path, vocab_size: int) -> BPETokenizer:
+def train_tokenizer(
+    files: Sequence[tuple[Path, bool]], path: Path, vocab_size: int
+) -> BPETokenizer:
     """Learn a tokenizer from all that a model will be trained on, and write it.
 
     Args:
-        corpus_folder: Its training files are read, never the held-out ones.
+        files: JSONL files of a corpus, each with whether it holds conversations. Never those that
+            are held out.
         path: The `tokenizer.json`.
         vocab_size: Most tokens.
 
     Raises:
-        FolderError: There is no corpus, or no text in it; the size is too small.
+        FolderError: A file cannot be read; the size is too small.
     """
 
     def words() -> Iterator[str]:
-        if (corpus_folder / "pretrain.jsonl").exists():
-            yield from corpus.texts(corpus_folder / "pretrain.jsonl")
-        if (corpus_folder / "sft.jsonl").exists():
-            for messages in corpus.conversations(corpus_folder / "sft.jsonl"):
+        for file, chat in files:
+            if not chat:
+                yield from corpus.texts(file)
+                continue
+            for messages in corpus.conversations(file):
                 for message in messages:
                     yield message["role"] + "\n"
                     yield message["content"]
 
-    if corpus.meta_of(corpus_folder) is None:
-        raise FolderError(
-            f"{corpus_folder}: there is no complete corpus; make one by happyllm data"
-        )
     try:
         tokenizer = train_bpe(words(), vocab_size, SPECIAL)
     except ValueError as error:
