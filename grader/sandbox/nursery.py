@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import jail, seccomp, wire, worker
+from . import jail, pages, seccomp, wire, worker
 
 try:
     import fcntl
@@ -184,6 +184,10 @@ class Lease:
             _ask(self.connection, {"op": "lease"}, [theirs.fileno()])
         return Lease(ours)
 
+    def settle(self) -> None:
+        """Have the server make itself cheap to fork: there will be many workers."""
+        _ask(self.connection, {"op": "settle"})
+
     def end_worker(self, number: int) -> Ending:
         """Kill a worker with all its children, and say how it ended."""
         reply = _ask(self.connection, {"op": "end", "worker": number})
@@ -318,6 +322,9 @@ class _Server:
     def do_lease(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         self.selector.register(socket.socket(fileno=os.dup(fds[0])), selectors.EVENT_READ)
         return {}
+
+    def do_settle(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        return {"large": pages.gather()}
 
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])
