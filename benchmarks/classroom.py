@@ -395,45 +395,31 @@ def by_pytest(place: Path, sample: Sequence[Path], exercises: Sequence[Exercise]
 _CONFTEST = """
 import importlib, os, sys
 import pytest
-from grader.judge import student as judge
-from grader.sandbox.modules import Source
-from grader.sandbox.worker import local_room
-from pathlib import Path
+from grader.judge import check
 
-root = Path(os.environ["SUBMISSION"])
-sources = [
-    Source(str(p.relative_to(root))[:-3].replace("/", "."), str(p.relative_to(root)), p.read_text())
-    for p in sorted(root.glob("ch*/*.py"))
-]
+sys.path.insert(0, os.environ["SUBMISSION"])
+
+def raises(error, action, *, match=""):
+    with pytest.raises(error) as told:
+        action()
+    assert match.lower() in str(told.value).lower()
+
+check.raises = raises
 
 class Student:
-    def __init__(self, room):
-        self._room = room
-        self._module = room.modules[room.target]
+    def __init__(self, module):
+        self._module = module
     def __getattr__(self, name):
-        value = getattr(self._module, name)
-        return value if isinstance(value, type) or not callable(value) else _told(value)
+        return getattr(self._module, name)
     def run(self, probe, *args, **more):
-        return _told(probe)(self._module, *args, **more)
+        return probe(self._module, *args, **more)
     def lib(self, name):
-        return self._room.library(name)
-    def seed(self, number):
-        import torch
-        torch.manual_seed(number)
-
-def _told(call):
-    def told(*args, **more):
-        try:
-            return call(*args, **more)
-        except Exception as error:
-            bases = tuple(base.__name__ for base in type(error).__mro__[1:-1])
-            raise judge.Raised(type(error).__name__, bases, str(error), ()) from error
-    return told
+        return importlib.import_module(name)
 
 @pytest.fixture
 def student(request):
     name = request.node.path.stem.removeprefix("test_")
-    return Student(local_room(sources, f"ch5.{name}"))
+    return Student(importlib.import_module(f"ch5.{name}"))
 """
 
 
@@ -441,7 +427,7 @@ def by_nbgrader(
     place: Path, python: Path | None, sample: Sequence[Path], exercises: Sequence[Exercise]
 ) -> Measured:
     """`nbgrader autograde` on the sample: it grades one after another."""
-    python = python or made(place.parent / "nbgrader", "nbgrader")
+    python = python or made(place.parent / "nbgrader", "nbgrader", "ipykernel")
     lend_torch(python)
     command = [str(python), "-m", "nbgrader"]
 
@@ -471,7 +457,7 @@ def by_otter(
     place: Path, python: Path | None, sample: Sequence[Path], exercises: Sequence[Exercise]
 ) -> Measured:
     """`otter run` on the sample: one command for each submission."""
-    python = python or made(place.parent / "otter-grader", "otter-grader")
+    python = python or made(place.parent / "otter-grader", "otter-grader", "ipykernel")
     lend_torch(python)
     command = [str(python), "-m", "otter"]
 
@@ -520,11 +506,11 @@ def measured(
     return found
 
 
-def made(place: Path, package: str) -> Path:
-    """The Python of a new environment with a package in it."""
+def made(place: Path, *packages: str) -> Path:
+    """The Python of a new environment with packages in it."""
     venv.create(place, with_pip=True)
     python = place / "bin/python"
-    called([str(python), "-m", "pip", "install", "-q", package])
+    called([str(python), "-m", "pip", "install", "-q", *packages])
     return python
 
 
@@ -547,7 +533,8 @@ def called(
     fine: Sequence[int] = (0,),
 ) -> None:
     """Run a command, with one thread as ours has; what it says is shown where it fails."""
-    env = env or dict(os.environ, OMP_NUM_THREADS="1")
+    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    env = (env or dict(os.environ, OMP_NUM_THREADS="1")) | {"PATH": path}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode not in fine:
         raise RuntimeError(f"{' '.join(command[:5])}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
