@@ -616,7 +616,7 @@ assert ffn_hidden_dim(512, 256) == 1536
 x = torch.randn(2, 5, 16)
 close(RMSNorm(16)(x), x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5))
 assert RMSNorm(16).weight.shape == (16,)
-assert RMSNorm(16)(x.half()).dtype == torch.float16
+assert RMSNorm(16).half()(x.half()).dtype == torch.float16
 """,
     "repeat_kv": """\
 x = torch.randn(2, 5, 2, 8)
