@@ -147,7 +147,9 @@ def tokenizer(
         raise FolderError(f"{place.corpus}: there is no complete corpus; make one by happyllm data")
     started = time.perf_counter()
     files = training_files(place, "pretrain")
-    made = train_tokenizer(files, place.tokenizer, config.model.vocab_size)
+    made = train_tokenizer(
+        files, place.tokenizer, config.model.vocab_size, split_han=config.data.split_han
+    )
     seconds = time.perf_counter() - started
     click.echo(f"{place.tokenizer}: {made.vocab_size:,} tokens, in {seconds:.1f} s")
     if made.vocab_size < config.model.vocab_size:

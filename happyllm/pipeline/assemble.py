@@ -113,7 +113,10 @@ def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> 
             raise FolderError(f"{place.tokenizer}: there is no such tokenizer")
         notify(f"{place.tokenizer}: no tokenizer yet; learning one")
         tokenizer = train_tokenizer(
-            training_files(place, stage), place.tokenizer, config.model.vocab_size
+            training_files(place, stage),
+            place.tokenizer,
+            config.model.vocab_size,
+            split_han=config.data.split_han,
         )
         notify(f"{place.tokenizer}: {tokenizer.vocab_size:,} tokens")
     tokenizer = load_tokenizer(place.tokenizer)

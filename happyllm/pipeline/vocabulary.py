@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import regex
+
 from happyllm.data.chat import IM_END, IM_START, iter_turns
 from happyllm.data.tokens import TokenFile
 from happyllm.pipeline import corpus
@@ -15,11 +17,12 @@ from happyllm.tokenizer import BPETokenizer, train_bpe
 
 END = "<|endoftext|>"  # stands between documents
 SPECIAL = (END, IM_START, IM_END)
+BETWEEN_HAN = regex.compile(r"(?<=\p{Han})(?=\p{Han})")
 FORMAT = 1
 
 
 def train_tokenizer(
-    files: Sequence[tuple[Path, bool]], path: Path, vocab_size: int
+    files: Sequence[tuple[Path, bool]], path: Path, vocab_size: int, *, split_han: bool = False
 ) -> BPETokenizer:
     """Learn a tokenizer from all that a model will be trained on, and write it.
 
@@ -28,12 +31,13 @@ def train_tokenizer(
             are held out.
         path: The `tokenizer.json`.
         vocab_size: Most tokens.
+        split_han: Learn each Chinese character by itself; see `DataConfig`.
 
     Raises:
         FolderError: A file cannot be read; the size is too small.
     """
 
-    def words() -> Iterator[str]:
+    def texts() -> Iterator[str]:
         for file, chat in files:
             if not chat:
                 yield from corpus.texts(file)
@@ -43,8 +47,10 @@ def train_tokenizer(
                     yield message["role"] + "\n"
                     yield message["content"]
 
+    # What a line break parts in the text that is learned from, no merge will ever join.
+    learned = (BETWEEN_HAN.sub("\n", text) for text in texts()) if split_han else texts()
     try:
-        tokenizer = train_bpe(words(), vocab_size, SPECIAL)
+        tokenizer = train_bpe(learned, vocab_size, SPECIAL)
     except ValueError as error:
         raise FolderError(f"model.{error}") from error
     tokenizer.save(path)
