@@ -105,9 +105,9 @@ def answer(
     job = _job(task)
     if task["do"] == "marks":
         return _marks(_suite(job))
+    if job.stop_early:
+        job = replace(job, first=killers.of(job))
     if task["do"] == "submission":
-        if job.stop_early:
-            job = replace(job, first=killers.of(job))
         graded = session.grade_in_worker(job, lease, collected)
         killers.note(job, graded)
         return _told(graded)

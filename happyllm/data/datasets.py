@@ -181,7 +181,7 @@ def collate(
         1 for real tokens and 0 for padding.
 
     Raises:
-        ValueError: `batch` is empty.
+        ValueError: `batch` is empty; the message says so.
 
     Example:
         >>> rows = [(torch.tensor([5, 6, 7]), torch.tensor([6, 7, 2]))]

@@ -364,6 +364,29 @@ def frozen_too(model, weight_decay):
     ]
 
 
+@torch.no_grad()
+def _stepped(
+    self,
+    *,
+    decay=lambda group: 1 - group["lr"] * group["weight_decay"],
+    gradient=lambda p, group: p.grad,
+    betas=lambda group: group["betas"],
+    corrected=lambda beta, t: 1 - beta**t,
+    root=lambda v, share, eps: (v / share).sqrt() + eps,
+):
+    """A step as it should be, but for what is given."""
+    for group in self.param_groups:
+        b1, b2 = betas(group)
+        for p in (p for p in group["params"] if p.grad is not None):
+            state = _remembered(self, p)
+            t, g = state["step"], gradient(p, group)
+            p.mul_(decay(group))
+            state["exp_avg"].lerp_(g, 1 - b1)
+            state["exp_avg_sq"].mul_(b2).addcmul_(g, g, value=1 - b2)
+            under = root(state["exp_avg_sq"], corrected(b2, t), group["eps"])
+            p.sub_(group["lr"] * state["exp_avg"] / corrected(b1, t) / under)
+
+
 @known_wrong(
     "AdamW.step",
     en="You add the decay to the gradient. That is Adam with L2: the root divides it away again. "
@@ -371,17 +394,12 @@ def frozen_too(model, weight_decay):
     zh="你把衰减加进了梯度，那是带 L2 的 Adam：随后又被平方根除掉了。应直接缩小权重："
     "p.mul_(1 - lr * weight_decay)。",
 )
-@torch.no_grad()
 def l2_in_the_gradient(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t, g = state["step"], p.grad + group["weight_decay"] * p
-            state["exp_avg"].lerp_(g, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(g, g, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(
+        self,
+        decay=lambda group: 1.0,
+        gradient=lambda p, group: p.grad + group["weight_decay"] * p,
+    )
 
 
 @known_wrong(
@@ -389,18 +407,8 @@ def l2_in_the_gradient(self):
     en="The decay is not multiplied by lr: p.mul_(1 - lr * weight_decay).",
     zh="衰减没有乘 lr：应为 p.mul_(1 - lr * weight_decay)。",
 )
-@torch.no_grad()
 def decay_without_lr(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t, g = state["step"], p.grad
-            p.mul_(1 - group["weight_decay"])
-            state["exp_avg"].lerp_(g, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(g, g, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, decay=lambda group: 1 - group["weight_decay"])
 
 
 @known_wrong(
@@ -408,17 +416,8 @@ def decay_without_lr(self):
     en="There is no decay: weight_decay is never used.",
     zh="没有衰减：weight_decay 没有用上。",
 )
-@torch.no_grad()
 def no_decay(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t, g = state["step"], p.grad
-            state["exp_avg"].lerp_(g, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(g, g, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, decay=lambda group: 1.0)
 
 
 @known_wrong(
@@ -427,17 +426,8 @@ def no_decay(self):
     "1 - beta2 ** t.",
     zh="两个平均从 0 开始，却没有校正：m 要除以 1 - beta1 ** t，v 要除以 1 - beta2 ** t。",
 )
-@torch.no_grad()
 def no_bias_correction(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = state["exp_avg_sq"].sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"], root, value=-group["lr"])
+    _stepped(self, corrected=lambda beta, t: 1.0)
 
 
 @known_wrong(
@@ -446,18 +436,8 @@ def no_bias_correction(self):
     "use t.",
     zh="第一步的校正除以了 1 - beta ** 0 = 0：先把步数加一，再用 t。",
 )
-@torch.no_grad()
 def steps_from_zero(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t = torch.tensor(float(state["step"] - 1))
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.sub_(group["lr"] * state["exp_avg"] / (1 - b1**t) / root)
+    _stepped(self, corrected=lambda beta, t: 1 - beta ** torch.tensor(float(t - 1)))
 
 
 @known_wrong(
@@ -466,19 +446,11 @@ def steps_from_zero(self):
     "wrongly. Count in its own state.",
     zh="所有参数共用一个步数：较晚才有梯度的参数校正就错了。步数应记在各自的 state 里。",
 )
-@torch.no_grad()
 def one_count_for_all(self):
     self.t = getattr(self, "t", 0) + 1
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            state["step"], t = self.t, self.t
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, corrected=lambda beta, t: 1 - beta**self.t)
+    for state in self.state.values():
+        state["step"] = self.t
 
 
 @known_wrong(
@@ -486,18 +458,8 @@ def one_count_for_all(self):
     en="eps stands inside the root, where it is far larger: sqrt(v) + eps, not sqrt(v + eps).",
     zh="eps 放进了根号，作用大得多：应为 sqrt(v) + eps，而不是 sqrt(v + eps)。",
 )
-@torch.no_grad()
 def eps_inside_the_root(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t = state["step"]
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t) + group["eps"]).sqrt()
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, root=lambda v, share, eps: (v / share + eps).sqrt())
 
 
 @known_wrong(
@@ -506,18 +468,8 @@ def eps_inside_the_root(self):
     "sqrt(v) / sqrt(1 - beta2 ** t) + eps.",
     zh="eps 在校正之前就加上了，于是也被校正：应为 sqrt(v) / sqrt(1 - beta2 ** t) + eps。",
 )
-@torch.no_grad()
 def eps_before_the_correction(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t = state["step"]
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"].sqrt() + group["eps"]) / (1 - b2**t) ** 0.5
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, root=lambda v, share, eps: (v.sqrt() + eps) / share**0.5)
 
 
 @known_wrong(
@@ -525,18 +477,8 @@ def eps_before_the_correction(self):
     en="You divide by v itself: its square root is missing.",
     zh="你除以了 v 本身：还差开平方。",
 )
-@torch.no_grad()
 def no_root(self):
-    for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t = state["step"]
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = state["exp_avg_sq"] / (1 - b2**t) + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, root=lambda v, share, eps: v / share + eps)
 
 
 @known_wrong(
@@ -544,18 +486,8 @@ def no_root(self):
     en="beta1 and beta2 are exchanged: beta1 belongs to the mean m, beta2 to the mean square v.",
     zh="beta1 和 beta2 弄反了：beta1 用于均值 m，beta2 用于平方均值 v。",
 )
-@torch.no_grad()
 def betas_swapped(self):
-    for group in self.param_groups:
-        b2, b1 = group["betas"]
-        for p in (p for p in group["params"] if p.grad is not None):
-            state = _remembered(self, p)
-            t = state["step"]
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+    _stepped(self, betas=lambda group: group["betas"][::-1])
 
 
 @known_wrong(
@@ -563,17 +495,8 @@ def betas_swapped(self):
     en="Parameters without a gradient decay all the same: pass them over before anything else.",
     zh="没有梯度的参数也衰减了：应最先跳过它们。",
 )
-@torch.no_grad()
 def decays_without_gradient(self):
     for group in self.param_groups:
-        b1, b2 = group["betas"]
-        for p in group["params"]:
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            if p.grad is None:
-                continue
-            state = _remembered(self, p)
-            t = state["step"]
-            state["exp_avg"].lerp_(p.grad, 1 - b1)
-            state["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            root = (state["exp_avg_sq"] / (1 - b2**t)).sqrt() + group["eps"]
-            p.addcdiv_(state["exp_avg"] / (1 - b1**t), root, value=-group["lr"])
+        for p in (p for p in group["params"] if p.grad is None):
+            p.data.mul_(1 - group["lr"] * group["weight_decay"])
+    _stepped(self)

@@ -122,11 +122,11 @@ def test_the_rows_stay_as_they_were(student):
 
 
 def test_a_batch_of_no_rows_is_refused(student):
-    """An empty batch raises ValueError.
+    """An empty batch raises ValueError that speaks of the batch.
 
-    空批次抛出 ValueError。
+    空批次抛出提到 batch 的 ValueError。
     """
-    check.raises(ValueError, lambda: student.collate([], END))
+    check.raises(ValueError, lambda: student.collate([], END), match="batch")
 
 
 @pytest.mark.parametrize("pad_id", [0, 1])
@@ -145,7 +145,7 @@ def test_any_id_will_do_as_padding(student, pad_id):
 @also_right("collate", en="by pad_sequence, the mask from ones")
 def by_pad_sequence(batch, pad_id):
     if len(batch) == 0:
-        raise ValueError("nothing to join")
+        raise ValueError("the batch is empty")
     pad = torch.nn.utils.rnn.pad_sequence
     tokens = pad([row for row, _ in batch], batch_first=True, padding_value=pad_id)
     targets = pad([row for _, row in batch], batch_first=True, padding_value=-100)
@@ -157,7 +157,7 @@ def by_pad_sequence(batch, pad_id):
 def by_lists(batch, pad_id):
     lengths = torch.tensor([len(row) for row, _ in batch])
     if not len(lengths):
-        raise ValueError("nothing to join")
+        raise ValueError("the batch is empty")
     T = int(lengths.max())
     tokens = torch.tensor([row.tolist() + [pad_id] * (T - len(row)) for row, _ in batch])
     targets = torch.tensor([row.tolist() + [-100] * (T - len(row)) for _, row in batch])
@@ -168,7 +168,7 @@ def by_lists(batch, pad_id):
 def one_by_one(batch, pad_id):
     T = max((len(row) for row, _ in batch), default=0)
     if T == 0:
-        raise ValueError("nothing to join")
+        raise ValueError("the batch is empty")
     pad = torch.nn.functional.pad
     parts = [
         (

@@ -558,53 +558,20 @@ def by_cases(conversation):
 # ---- mistakes that people make
 
 
-@known_wrong(
-    "iter_jsonl",
-    en="You read the whole file before the first object comes out. Yield each line as it is read, "
-    "so that a file may be larger than memory.",
-    zh="你先读完了整个文件才给出第一个对象。应读一行就 yield 一行，这样文件可以比内存大。",
-)
-def all_at_once(path, on_error="raise", skipped=None):
+def _checked(on_error):
     if on_error not in ("raise", "skip"):
         raise ValueError("on_error")
-    rows = []
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode())
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-                rows.append(value)
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-    yield from rows
 
 
-@known_wrong(
-    "iter_jsonl",
-    en="The objects come one by one, but the text was read as a whole (readlines, read): a file "
-    "larger than memory ends the program. Loop over the open file itself.",
-    zh="对象虽是逐个给出的，文本却一次全读了进来（readlines、read）：比内存大的文件会让程序崩溃。"
-    "应直接遍历打开的文件。",
-)
-def read_as_a_whole(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
-    with open(path, "rb") as file:
-        lines = file.readlines()
-    for number, line in enumerate(lines, start=1):
+def _objects(numbered, path, on_error, skipped, *, blank=True, kinds=dict):
+    """What iter_jsonl makes of lines that have their numbers already."""
+    for number, line in numbered:
         line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line.strip():
+        if blank and not line.strip():
             continue
         try:
             value = json.loads(line.decode())
-            if not isinstance(value, dict):
+            if not isinstance(value, kinds):
                 raise ValueError("no object")
         except ValueError as error:
             if on_error == "raise":
@@ -617,25 +584,40 @@ def read_as_a_whole(path, on_error="raise", skipped=None):
 
 @known_wrong(
     "iter_jsonl",
+    en="You read the whole file before the first object comes out. Yield each line as it is read, "
+    "so that a file may be larger than memory.",
+    zh="你先读完了整个文件才给出第一个对象。应读一行就 yield 一行，这样文件可以比内存大。",
+)
+def all_at_once(path, on_error="raise", skipped=None):
+    _checked(on_error)
+    with open(path, "rb") as file:
+        rows = list(_objects(enumerate(file, start=1), path, on_error, skipped))
+    yield from rows
+
+
+@known_wrong(
+    "iter_jsonl",
+    en="The objects come one by one, but the text was read as a whole (readlines, read): a file "
+    "larger than memory ends the program. Loop over the open file itself.",
+    zh="对象虽是逐个给出的，文本却一次全读了进来（readlines、read）：比内存大的文件会让程序崩溃。"
+    "应直接遍历打开的文件。",
+)
+def read_as_a_whole(path, on_error="raise", skipped=None):
+    _checked(on_error)
+    with open(path, "rb") as file:
+        lines = file.readlines()
+    yield from _objects(enumerate(lines, start=1), path, on_error, skipped)
+
+
+@known_wrong(
+    "iter_jsonl",
     en="A blank line is not a bad line: pass it over before you parse.",
     zh="空行不是坏行：解析之前先跳过它。",
 )
 def blank_lines_are_bad(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                value = json.loads(line.decode("utf-8-sig"))
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-                continue
-            yield value
+        yield from _objects(enumerate(file, start=1), path, on_error, skipped, blank=False)
 
 
 @known_wrong(
@@ -644,24 +626,9 @@ def blank_lines_are_bad(path, on_error="raise", skipped=None):
     zh="你的行号从 0 数起；编辑器从 1 数起：enumerate(file, start=1)。",
 )
 def counted_from_zero(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, "rb") as file:
-        for number, line in enumerate(file):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode())
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-                continue
-            yield value
+        yield from _objects(enumerate(file), path, on_error, skipped)
 
 
 @known_wrong(
@@ -671,23 +638,10 @@ def counted_from_zero(path, on_error="raise", skipped=None):
     zh="你没有把空行计入行号，错误里的行号就与文件对不上了。应先给每一行计数，再跳过空行。",
 )
 def blank_lines_uncounted(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, "rb") as file:
         full = (line for line in file if line.strip())
-        for number, line in enumerate(full, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            try:
-                value = json.loads(line.decode())
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-                continue
-            yield value
+        yield from _objects(enumerate(full, start=1), path, on_error, skipped)
 
 
 @known_wrong(
@@ -698,22 +652,9 @@ def blank_lines_uncounted(path, on_error="raise", skipped=None):
     "出错：应检查 isinstance(value, dict)。",
 )
 def any_json(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode())
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-                continue
-            yield value
+        yield from _objects(enumerate(file, start=1), path, on_error, skipped, kinds=object)
 
 
 @known_wrong(
@@ -723,22 +664,9 @@ def any_json(path, on_error="raise", skipped=None):
     zh="跳过的行没有留下任何记录：应往 skipped 里添一条消息，否则丢了一半数据也没人知道。",
 )
 def skipped_in_silence(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode())
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                continue
-            yield value
+        yield from _objects(enumerate(file, start=1), path, on_error, None)
 
 
 @known_wrong(
@@ -748,24 +676,10 @@ def skipped_in_silence(path, on_error="raise", skipped=None):
     zh="一行不是 UTF-8，整个文件就读不下去了。应以字节方式打开文件，在 try 里逐行解码。",
 )
 def decoded_at_opening(path, on_error="raise", skipped=None):
-    if on_error not in ("raise", "skip"):
-        raise ValueError("on_error")
+    _checked(on_error)
     with open(path, encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix("\ufeff")
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise ValueError("no object")
-            except ValueError as error:
-                if on_error == "raise":
-                    raise ValueError(f"{path}:{number}: {error}") from None
-                if skipped is not None:
-                    skipped.append(f"{path}:{number}: {error}")
-                continue
-            yield value
+        lines = ((number, line.encode()) for number, line in enumerate(file, start=1))
+        yield from _objects(lines, path, on_error, skipped)
 
 
 @known_wrong(

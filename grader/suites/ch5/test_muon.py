@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.train import muon as reference
 from happyllm.train.muon import COEFFICIENTS, muon_groups, orthogonalize
 from happyllm.train.optim import decay_groups
 
 A, B, C = COEFFICIENTS
-SHAPES = ((4, 4), (3, 7), (6, 2), (4, 4))
+SHAPES = ((4, 4), (3, 6), (4, 4))
 
 # The slope of the polynomial at 0 is 3.4445, and that five times over: small values and their
 # rounding errors grow by 485.
@@ -113,18 +113,18 @@ def test_each_singular_value_goes_through_the_polynomial(student, shape):
     check.close(student.orthogonalize(matrix), orthogonalize(matrix), terms=TERMS, scale=0.2)
 
 
-@pytest.mark.parametrize("n_steps", [1, 2, 7])
+@pytest.mark.parametrize("n_steps", [1, 2, 6])
 def test_the_polynomial_is_applied_n_steps_times(student, n_steps):
-    """One step of the iteration, two, seven: n_steps says how many.
+    """One step of the iteration, two, six: n_steps says how many.
 
-    迭代一步、两步、七步：由 n_steps 决定。
+    迭代一步、两步、六步：由 n_steps 决定。
     """
     matrix = with_values((3, 5), 0.3)
     got = student.orthogonalize(matrix, n_steps)
     check.close(got, orthogonalize(matrix, n_steps), terms=TERMS, scale=0.2)
 
 
-@pytest.mark.parametrize("size", [1e-4, 1e4])
+@pytest.mark.parametrize("size", [1e-2, 1e4])
 def test_the_length_of_the_matrix_plays_no_part(student, size):
     """A gradient a million times as large gives the same directions at the same length.
 
@@ -185,11 +185,11 @@ def test_an_update_is_as_large_whatever_the_shape(student):
 
 @pytest.mark.parametrize("momentum", [0.95, 0.6, 0.0])
 def test_each_step_is_that_of_the_formulas(student, momentum):
-    """Six steps: the mean of the gradients, the look ahead, orthogonalized, stepped along.
+    """Four steps: the mean of the gradients, the look ahead, orthogonalized, stepped along.
 
-    六步：梯度的平均，往前看一步，正交化，再走一步。
+    四步：梯度的平均，往前看一步，正交化，再走一步。
     """
-    compare(student, starts(), gradients(6), {"lr": 0.1, "momentum": momentum})
+    compare(student, starts(), gradients(4), {"lr": 0.1, "momentum": momentum})
 
 
 def test_decay_shrinks_the_matrix_whatever_the_gradient(student):
@@ -204,11 +204,11 @@ def test_decay_shrinks_the_matrix_whatever_the_gradient(student):
 
 
 def test_decay_and_gradient_work_side_by_side(student):
-    """Four steps with much decay.
+    """Three steps with much decay.
 
-    衰减很强的四步。
+    衰减很强的三步。
     """
-    compare(student, starts(), gradients(4), {"lr": 0.2, "weight_decay": 0.7})
+    compare(student, starts(), gradients(3), {"lr": 0.2, "weight_decay": 0.7})
 
 
 def test_n_steps_is_handed_on(student):
@@ -350,7 +350,7 @@ def by_name(model, weight_decay):
 def never_turned(matrix, n_steps=5):
     if matrix.ndim != 2:
         raise ValueError("two axes")
-    x = matrix / torch.clamp(torch.linalg.matrix_norm(matrix), min=1e-7)
+    x = matrix / (torch.linalg.matrix_norm(matrix) + 1e-7)
     for _ in range(n_steps):
         x3 = x @ (x.T @ x)
         x5 = x3 @ (x.T @ x)
@@ -407,6 +407,32 @@ def as_written(self):
                 u = orthogonalize((1 - mu) * p.grad + mu * m, group["n_steps"])
                 w = p - lr * group["weight_decay"] * p
                 p.copy_(w - lr * 0.2 * max(p.size(0), p.size(1)) ** 0.5 * u)
+
+
+_TALL = "tall = matrix.size(0) > matrix.size(1)"
+
+EQUIVALENT = (
+    *(
+        equivalent_mutant(
+            "orthogonalize",
+            _TALL,
+            f"tall = {becomes}",
+            because="X X^T X is (X^T X)^T X^T turned: which side it lies on costs time and no more",
+        )
+        for becomes in (
+            "matrix.size(0) >= matrix.size(1)",
+            "matrix.size(1) > matrix.size(1)",
+            "matrix.size(-1) > matrix.size(1)",
+            "matrix.size(0) > matrix.size(0)",
+        )
+    ),
+    equivalent_mutant(
+        "orthogonalize",
+        "return x.mT if tall else x",
+        "return (x.mT if tall else x).detach()",
+        because="an optimizer steps without gradients",
+    ),
+)
 
 
 # ---- mistakes that people make
