@@ -518,7 +518,7 @@ _HEAD = Text(
 
 
 def _head(exercise: Exercise, tests: Any, language: Language) -> Iterator[str]:
-    file = f"tests/{exercise.chapter}/test_{exercise.name}.py"
+    file = f"tests/test_{exercise.name}.py"
     said = _HEAD.in_(language).format(id=exercise.id, file=file)
     first, rest = said.split("\n\n")
     yield f'"""{first}'
