@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from grader import catalogue, shelf
-from grader.catalogue import Catalogue, Exercise, Language, Text
+from grader.catalogue import Catalogue, Chapter, Exercise, Language, Text
 from grader.sandbox import wire
 from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import NurseryError
@@ -82,15 +82,7 @@ def edition(
         ReleaseError: there is no such chapter, or a public test cannot be recorded.
         ShelfError: a stub or a solution cannot be read.
     """
-    found = next((one for one in known.chapters if one.id == chapter), None)
-    if found is None:
-        names = ", ".join(one.id for one in known.chapters)
-        raise ReleaseError(
-            Text(
-                f"there is no chapter '{chapter}'; there are {names}.",
-                f"没有“{chapter}”这一章；可选的有 {names}。",
-            )
-        )
+    found = chapter_of(chapter, known)
     needed = {one.id: one for exercise in found.exercises for one in known.requirements(exercise)}
     elsewhere = [one for one in needed.values() if one.chapter != chapter]
     stubs = [*elsewhere, *found.exercises]
@@ -104,17 +96,17 @@ def edition(
             files[f"tests/{exercise.name}.json"] = public["data"]
     said = f'LANGUAGE = "{language}"'
     for name in ("comparing.py", "conftest.py", "report.py"):
-        files[f"tests/{name}"] = _template(f"tests/{name}").replace('LANGUAGE = "en"', said)
+        files[f"tests/{name}"] = template(f"tests/{name}").replace('LANGUAGE = "en"', said)
     files |= {
         "README.md": _readme(found, stubs, language, book),
         "LICENSE": _license(),
         "requirements.txt": _requirements(files.values()),
         "pyproject.toml": _PYPROJECT,
-        ".gitignore": _template("gitignore"),
+        ".gitignore": template("gitignore"),
         ".gitattributes": "* text=auto eol=lf\n",
-        ".github/workflows/public-tests.yml": _template("workflow.yml"),
-        ".github/actions/public-tests/action.yml": _template("action.yml"),
-        ".gitlab-ci.yml": _template("gitlab-ci.yml"),
+        ".github/workflows/public-tests.yml": template("workflow.yml"),
+        ".github/actions/public-tests/action.yml": template("action.yml"),
+        ".gitlab-ci.yml": template("gitlab-ci.yml"),
     }
     return Edition(
         chapter=chapter,
@@ -123,11 +115,29 @@ def edition(
     )
 
 
-def write(made: Edition, out: Path) -> None:
-    """Write an edition into a folder, which must be new or empty but for git's own; whole or not.
+def chapter_of(name: str, known: Catalogue) -> Chapter:
+    """The chapter of this name.
 
     Raises:
-        ReleaseError: there is something in it, or it cannot be written.
+        ReleaseError: there is none.
+    """
+    for chapter in known.chapters:
+        if chapter.id == name:
+            return chapter
+    names = ", ".join(one.id for one in known.chapters)
+    raise ReleaseError(
+        Text(
+            f"there is no chapter '{name}'; there are {names}.",
+            f"没有“{name}”这一章；可选的有 {names}。",
+        )
+    )
+
+
+def vacant(out: Path) -> None:
+    """Require a folder that is new, or empty but for git's own.
+
+    Raises:
+        ReleaseError: there is something in it, or it cannot be read.
     """
     try:
         if out.is_dir():
@@ -146,6 +156,15 @@ def write(made: Edition, out: Path) -> None:
                 "也避免把旧内容发布出去。",
             )
         )
+
+
+def write(made: Edition, out: Path) -> None:
+    """Write an edition into a vacant folder, whole or not at all.
+
+    Raises:
+        ReleaseError: there is something in it, or it cannot be written.
+    """
+    vacant(out)
     try:
         new = not out.exists()
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +226,7 @@ def wheel(made: Edition) -> tuple[str, bytes]:
     name = package.replace("_", "-")
     files = {f"{package}/edition/{path}": data for path, data in made.files.items()}
     files[f"{package}/__init__.py"] = b""
-    files[f"{package}/__main__.py"] = _template("place.py").replace("{package}", package).encode()
+    files[f"{package}/__main__.py"] = template("place.py").replace("{package}", package).encode()
     about = [
         "Metadata-Version: 2.4",
         f"Name: {name}",
@@ -225,11 +244,11 @@ def wheel(made: Edition) -> tuple[str, bytes]:
         "",
     ]
     entry = f"[console_scripts]\n{name} = {package}.__main__:main\n"
-    return zipped_wheel(package, name, files, "\n".join(about), entry)
+    return zipped_wheel(package, files, "\n".join(about), entry)
 
 
 def zipped_wheel(
-    package: str, name: str, files: Mapping[str, bytes], about: str, entry: str
+    package: str, files: Mapping[str, bytes], about: str, entry: str
 ) -> tuple[str, bytes]:
     """A pure wheel of some files: its file name and its bytes, the same for the same files."""
     info = f"{package}-{__version__}.dist-info"
@@ -266,7 +285,8 @@ def _hash(data: bytes) -> str:
 # ---- the parts
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """The text of a file that releases are made from."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -327,9 +347,7 @@ def _record(
     return found
 
 
-def _readme(
-    chapter: catalogue.Chapter, stubs: Iterable[Exercise], language: Language, book: str
-) -> str:
+def _readme(chapter: Chapter, stubs: Iterable[Exercise], language: Language, book: str) -> str:
     rows = []
     for one in stubs:
         section = one.section
@@ -343,7 +361,7 @@ def _readme(
         rows.append(f"| `{one.file}` | {title} | {section} | {one.points} | {needs} |")
     folders = "`, `".join(dict.fromkeys(f"{one.chapter}/" for one in stubs))
     return (
-        _template(f"README.{language}.md")
+        template(f"README.{language}.md")
         .replace("{title}", f"{chapter.id} · {chapter.title.in_(language)}")
         .replace("{chapter}", chapter.id.removeprefix("ch") if language == "en" else chapter.id)
         .replace("{folders}", folders)
