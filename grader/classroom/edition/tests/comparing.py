@@ -220,31 +220,31 @@ def read(path):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def unpack(value):
+def unpack(packed):
     """A recorded value as Python's own."""
-    if isinstance(value, list):
-        return [unpack(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    if "tensor" in value:
-        kind = getattr(torch, value["tensor"])
+    if isinstance(packed, list):
+        return [unpack(one) for one in packed]
+    if not isinstance(packed, dict):
+        return packed
+    if "tensor" in packed:
+        kind = getattr(torch, packed["tensor"])
         if kind.is_floating_point or kind.is_complex:
-            numbers = [float(one) for one in value["values"]]
+            numbers = [float(one) for one in packed["values"]]
             if kind.is_complex:
                 real = torch.float64 if kind == torch.complex128 else torch.float32
                 return torch.view_as_complex(
-                    torch.tensor(numbers, dtype=real).reshape(*value["shape"], 2)
+                    torch.tensor(numbers, dtype=real).reshape(*packed["shape"], 2)
                 )
-            return torch.tensor(numbers, dtype=kind).reshape(value["shape"])
-        return torch.tensor(value["values"], dtype=kind).reshape(value["shape"])
-    if "tuple" in value:
-        return tuple(unpack(one) for one in value["tuple"])
-    if "dict" in value:
-        return {unpack(key): unpack(one) for key, one in value["dict"]}
-    if "set" in value:
-        return {unpack(one) for one in value["set"]}
-    if "bytes" in value:
-        return bytes.fromhex(value["bytes"])
-    if "dtype" in value:
-        return getattr(torch, value["dtype"])
-    return float(value["float"])
+            return torch.tensor(numbers, dtype=kind).reshape(packed["shape"])
+        return torch.tensor(packed["values"], dtype=kind).reshape(packed["shape"])
+    if "tuple" in packed:
+        return tuple(unpack(one) for one in packed["tuple"])
+    if "dict" in packed:
+        return {unpack(key): unpack(one) for key, one in packed["dict"]}
+    if "set" in packed:
+        return {unpack(one) for one in packed["set"]}
+    if "bytes" in packed:
+        return bytes.fromhex(packed["bytes"])
+    if "dtype" in packed:
+        return getattr(torch, packed["dtype"])
+    return float(packed["float"])
