@@ -38,11 +38,12 @@ def junit_schema() -> Any:
     ("schema", "file"),
     [
         ("vendor.github-workflows", TEMPLATES / "workflow.yml"),
+        ("vendor.github-workflows", TEMPLATES / "grade.yml"),
         ("vendor.github-actions", TEMPLATES / "action.yml"),
         ("vendor.github-actions", ROOT / "action.yml"),
         ("vendor.gitlab-ci", TEMPLATES / "gitlab-ci.yml"),
     ],
-    ids=["workflow", "action of the edition", "action", "gitlab"],
+    ids=["workflow", "workflow that grades", "action of the edition", "action", "gitlab"],
 )
 def test_what_ci_services_read_follows_their_schema(schema: str, file: Path) -> None:
     """The schemas of SchemaStore and GitLab, as the package check-jsonschema brings them along."""
