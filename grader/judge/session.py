@@ -117,7 +117,7 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
+def grade_in_worker(job: Job, lease: AnyLease, collected: Collected | None = None) -> Graded:
     """Grade in jailed workers; a new one follows where the learner's code ended the last."""
     output = Output(job.output_bytes)
     seat = _WorkerSeat(job, lease, output)
@@ -132,7 +132,7 @@ def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
     if (tell := job.on_verdict) is not None:
         job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
-        graded = _grade(job, seat)
+        graded = _grade(job, seat, collected)
     except NurseryError as error:
         graded = _ended(job, "fault", _fault(str(error)))
     except Exception:
@@ -150,9 +150,51 @@ def grade_in_process(job: Job) -> Graded:
     return replace(graded, duration_s=round(time.monotonic() - started, 4))
 
 
-def grade_room(job: Job, room: Room) -> Graded:
+def grade_room(job: Job, room: Room, collected: Collected | None = None) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
-    return _grade(job, _FixedSeat(room))
+    return _grade(job, _FixedSeat(room), collected)
+
+
+class Collected:
+    """A suite that pytest has collected once, for as many gradings as there are."""
+
+    def __init__(self, text: bytes, plugin: _Plugin, session: pytest.Session):
+        self._text = text
+        self._plugin = plugin
+        self._session = session
+
+    def holds(self, suite: Path) -> bool:
+        """Whether it is this suite that was collected, as its file is now."""
+        same = suite == self._plugin.file
+        return same and suite.is_file() and suite.read_bytes() == self._text
+
+    def run(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> _Plugin:
+        """Run the tests as `pytest.main` would, on other code; the records come back."""
+        plugin = self._plugin
+        plugin.begin(job, seat, blank)
+        items = [item for item in self._session.items if isinstance(item, pytest.Function)]
+        items.sort(key=plugin.place)
+        plugin.expected = {item.name: plugin.expected[item.name] for item in items}
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if job.stop_early and plugin.records[item.name].outcome != "passed":
+                break
+        return plugin
+
+
+def collect(suite: Path, use: Callable[[Collected], None]) -> bool:
+    """Have pytest collect a suite, and let `use` grade with it until it returns.
+
+    pytest takes longer to begin and to collect than most mistakes take to be found out; whoever
+    grades hundreds of submissions by one suite pays for that once.
+
+    Returns:
+        Whether there was something to use: not where the suite cannot be collected.
+    """
+    plugin = _Plugin(suite, use)
+    with _kept_as_it_was():
+        plugin.main()
+    return plugin.used
 
 
 def rehearse(suite: Path) -> None:
@@ -271,7 +313,7 @@ def _checked(reply: Any) -> Mapping[str, Any]:
 # ---- the grading
 
 
-def _grade(job: Job, seat: _Seat) -> Graded:
+def _grade(job: Job, seat: _Seat, collected: Collected | None = None) -> Graded:
     exercise = job.exercise
     if exercise.file not in job.files:
         return _ended(job, "error", _no_file(exercise))
@@ -289,13 +331,12 @@ def _grade(job: Job, seat: _Seat) -> Graded:
         names = [name for name in _names(exercise) if name in reply["missing"]]
         return _ended(job, "error", _no_name(exercise, names))
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
-    plugin = _Plugin(job, seat, blank)
     with _kept_as_it_was():
-        suite = job.suite or exercise.suite
-        how = ["--maxfail=1"] if job.stop_early else []
-        where = ["--rootdir", str(suite.parent), str(suite)]
-        sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
-        status = pytest.main([*_PYTEST, *how, *where], plugins=[plugin])
+        if collected is not None:
+            return _verdict(job, collected.run(job, seat, blank), pytest.ExitCode.OK)
+        plugin = _Plugin(job.suite or exercise.suite)
+        plugin.begin(job, seat, blank)
+        status = plugin.main("--maxfail=1") if job.stop_early else plugin.main()
         return _verdict(job, plugin, status)
 
 
@@ -364,21 +405,47 @@ def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
 
 
 class _Plugin:
-    """pytest's side: the `student` fixture, and a record of every test."""
+    """pytest's side: the `student` fixture, and a record of every test.
 
-    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...]):
+    With `use` no test is run by pytest: it is handed the collected suite, and grades with it.
+    """
+
+    job: Job
+    seat: _Seat
+    blank: tuple[str, ...] = ()
+
+    def __init__(self, file: Path, use: Callable[[Collected], None] | None = None):
+        self.file = file
+        self.use = use
+        self.used = False
+        self.text = file.read_bytes() if use is not None else b""
+        self.expected: dict[str, Text] = {}
+        self.places: dict[str, int] = {}
+        self.cases: dict[str, str] = {}
+        self.suite: ModuleType | None = None
+        self.broken = ""
+
+    def begin(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> None:
+        """Take a submission's seat, with nothing on record."""
         self.job = job
         self.seat = seat
         self.blank = blank
-        self.expected: dict[str, Text] = {}
         self.records: dict[str, Test] = {}
         self.logs: dict[str, list[Asked]] = {}
         self.clues: dict[str, explanation.Clue] = {}
-        self.places: dict[str, int] = {}
-        self.cases: dict[str, str] = {}
         self.origins = 0
-        self.suite: ModuleType | None = None
-        self.broken = ""
+
+    def main(self, *how: str) -> int:
+        """Have pytest run the suite."""
+        sys.modules.pop(self.file.stem, None)  # else pytest takes the last suite of this name
+        where = ["--rootdir", str(self.file.parent), str(self.file)]
+        return pytest.main([*_PYTEST, *how, *where], plugins=[self])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Look at none of the files beside the suite; there is one for each exercise."""
+        beside = collection_path.parent == self.file.parent and collection_path != self.file
+        return True if beside else None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -388,8 +455,13 @@ class _Plugin:
         self.broken = str(excrepr)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        places = {name: place for place, name in enumerate(self.job.first)}
-        items.sort(key=lambda item: places.get(item.name, len(places)))
+        if self.use is None:
+            items.sort(key=self.place)
+
+    def place(self, item: pytest.Item) -> int:
+        """Where the job wants a test: among the first, or behind them all."""
+        first = self.job.first
+        return first.index(item.name) if item.name in first else len(first)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
@@ -399,6 +471,14 @@ class _Plugin:
             self.places.setdefault(item.function.__name__, len(self.places))
             if (drawn := getattr(item, "callspec", None)) is not None:
                 self.cases[item.name] = show.case(drawn.params)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if self.use is None or self.broken or not session.items:
+            return None
+        self.used = True
+        self.use(Collected(self.text, self, session))
+        return True
 
     @pytest.fixture
     def student(self, request: pytest.FixtureRequest) -> Student:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import jail, seccomp, wire, worker
+from . import jail, pages, seccomp, wire, worker
 
 try:
     import fcntl
@@ -65,8 +65,12 @@ def scratch_folder() -> str:
 class Nursery:
     """A running fork server, as its owner sees it. Close it, or use it as a context manager."""
 
-    def __init__(self, preload: Iterable[str] = ("torch",)):
+    def __init__(self, preload: Iterable[str] = ("torch",), many: bool = False):
         """Start the server; it imports `preload` while the caller goes on.
+
+        Args:
+            preload: modules that all that is forked shall have.
+            many: dozens will be forked, so that it pays to make forks cheap first.
 
         Raises:
             ScratchError: there is no room for its scratch folder.
@@ -80,7 +84,10 @@ class Nursery:
         with theirs, tempfile.TemporaryFile() as self._errors_made:
             self._errors = os.dup(self._errors_made.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start, str(theirs.fileno()), self._scratch, *preload],
+                [
+                    *(sys.executable, "-I", "-c", start),
+                    *(str(theirs.fileno()), self._scratch, "many" if many else "few", *preload),
+                ],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 cwd="/",
@@ -221,10 +228,13 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve until the owner hangs up. Arguments: descriptor, scratch folder, modules to preload."""
+    """Serve until the owner hangs up.
+
+    Arguments: descriptor, scratch folder, whether `many` or `few` are forked, modules to preload.
+    """
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
-    for name in sys.argv[3:]:
+    for name in sys.argv[4:]:
         importlib.import_module(name)
     if "torch" in sys.modules:
         _warm_torch()
@@ -232,6 +242,8 @@ def main() -> None:
     library = jail.Library()  # looked up once, for all workers
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
+    if sys.argv[3] == "many":
+        pages.join()
     _Server(connection, sys.argv[2], library).run()
 
 
