@@ -110,7 +110,7 @@ def class_(
     was. Exit status: 0 all graded, 1 something needs to be looked at, 130 stopped by Ctrl-C.
     """
     known = catalogue.load()
-    with _in_words(lang):
+    with in_words(lang):
         paths = list(roster.listed(submissions))
         named = roster.load(roster_file) if roster_file is not None else None
         rules = policy.load(policy_file, known) if policy_file is not None else None
@@ -190,7 +190,7 @@ def regrade(
     from the record. Exit status: 0 nothing changes or it is accepted, 1 it is not.
     """
     known = catalogue.load()
-    with _in_words(lang):
+    with in_words(lang):
         place = _record(record_path)
         with contextlib.closing(Record.read(place)):
             pass  # a regrade makes no record
@@ -259,7 +259,7 @@ def verify(
     """
     known = catalogue.load()
     same = differ = 0
-    with _in_words(lang), contextlib.closing(Record.read(_record(record_path))) as record:
+    with in_words(lang), contextlib.closing(Record.read(_record(record_path))) as record:
         rules = policy.parse(record.policy(), known, "policy.toml")
         checks = batch.verify(record, known, rules, students, jobs=jobs, backend=backend)
         with contextlib.closing(checks):
@@ -284,7 +284,7 @@ def verify(
 
 
 @contextlib.contextmanager
-def _in_words(lang: Language) -> Iterator[None]:
+def in_words(lang: Language) -> Iterator[None]:
     """Say what is wrong in the language that was asked for."""
     try:
         yield
