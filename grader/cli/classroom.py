@@ -110,12 +110,12 @@ def class_(
     was. Exit status: 0 all graded, 1 something needs to be looked at, 130 stopped by Ctrl-C.
     """
     known = catalogue.load()
-    with _in_words(lang):
+    with in_words(lang):
         paths = list(roster.listed(submissions))
         named = roster.load(roster_file) if roster_file is not None else None
         rules = policy.load(policy_file, known) if policy_file is not None else None
         with Record.open(out / RECORD) as record:
-            what = _assignment(record, known, rules, chapter)
+            what = assignment_of(record, known, rules, chapter)
             named = named or _remembered(record)
             matched = roster.match(paths, named, what.policy.times)
             run = Run(record, what, jobs=jobs, backend=backend)
@@ -190,13 +190,13 @@ def regrade(
     from the record. Exit status: 0 nothing changes or it is accepted, 1 it is not.
     """
     known = catalogue.load()
-    with _in_words(lang):
-        place = _record(record_path)
+    with in_words(lang):
+        place = record_in(record_path)
         with contextlib.closing(Record.read(place)):
             pass  # a regrade makes no record
         rules = policy.load(policy_file, known) if policy_file is not None else None
         with Record.open(place) as record:
-            what = _assignment(record, known, rules, None)
+            what = assignment_of(record, known, rules, None)
             run = Run(record, what, jobs=jobs, kind="regrade", backend=backend)
             show = _Terminal(what, lang) if wants_rich(plain) else _Lines(what, lang)
             try:
@@ -259,7 +259,7 @@ def verify(
     """
     known = catalogue.load()
     same = differ = 0
-    with _in_words(lang), contextlib.closing(Record.read(_record(record_path))) as record:
+    with in_words(lang), contextlib.closing(Record.read(record_in(record_path))) as record:
         rules = policy.parse(record.policy(), known, "policy.toml")
         checks = batch.verify(record, known, rules, students, jobs=jobs, backend=backend)
         with contextlib.closing(checks):
@@ -284,7 +284,7 @@ def verify(
 
 
 @contextlib.contextmanager
-def _in_words(lang: Language) -> Iterator[None]:
+def in_words(lang: Language) -> Iterator[None]:
     """Say what is wrong in the language that was asked for."""
     try:
         yield
@@ -294,11 +294,11 @@ def _in_words(lang: Language) -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _record(path: Path) -> Path:
+def record_in(path: Path) -> Path:
     return path / RECORD if path.is_dir() else path
 
 
-def _assignment(
+def assignment_of(
     record: Record, known: Catalogue, rules: Policy | None, chapter: str | None
 ) -> Assignment:
     """What is graded: as the command line says, else as the record does.
