@@ -233,8 +233,8 @@ def _bare(statement: Sequence[_Token]) -> list[_Token]:
         kept = [*statement[at : at + 2]]
         kept += [token for token in statement[at + 2 :] if token.text in named]
         return list({token.text: token for token in kept}.values())
-    named = statement[0].kind == tokenize.NAME and not keyword.iskeyword(words[0])
-    if named and words[1:2] == [":"]:
+    is_name = statement[0].kind == tokenize.NAME and not keyword.iskeyword(words[0])
+    if is_name and words[1:2] == [":"]:
         value = next((place for place, word in _at_depth(words, 0) if word == "="), len(words))
         statement = [statement[0], *statement[value:]]
     following = [token.text for token in statement[1:]] + [""]

@@ -33,7 +33,7 @@ from .batch import Assignment
 from .folding import Folded, FoldingError, fold
 from .record import Record
 from .roster import Found, Matched
-from .tiling import Gram, Tile, covered, fingerprints, grams, tiles
+from .tiling import Gram, Tile, covered, fingerprints, grams, tiles, without_scraps
 
 THRESHOLD: Final = 0.75
 LEAST_TOKENS: Final = 120  # of a solution's own, or the exercise is short by nature
@@ -164,7 +164,8 @@ class _Room:
         self.solution = frozenset(grams(solution.codes))
         self.given = frozenset([*grams(fold(shelf.stub(exercise)).codes), *shown])
         alone = grams(solution.codes)
-        self.own = len(solution) - sum(covered(alone, self.given, len(solution)))
+        marks = without_scraps(covered(alone, self.given, len(solution)))
+        self.own = len(solution) - sum(marks)
         self.texts: list[_Text] = []
         self.shared = 0
 
@@ -213,9 +214,9 @@ class _Room:
         most = max(_FEW, MUCH_OF_CLASS * len(self.texts))
         known = self.given | {gram for gram, times in count.items() if times > most}
         for one in self.texts:
-            one.given = covered(one.grams, self.given, len(one.folded))
+            one.given = without_scraps(covered(one.grams, self.given, len(one.folded)))
             before = one.own
-            one.given = covered(one.grams, known, len(one.folded))
+            one.given = without_scraps(covered(one.grams, known, len(one.folded)))
             self.shared += before >= LEAST_ALIKE and one.own < before / 2
 
     def _match(self, left: _Text, right: _Text) -> Match:

@@ -45,6 +45,17 @@ def covered(found: Sequence[Gram], known: Collection[Gram], length: int) -> byte
     return marks
 
 
+def without_scraps(given: bytearray) -> bytearray:
+    """The same marks, where what is left between two is marked too if it is shorter than a gram."""
+    marks, start = bytearray(given), 0
+    for place in range(len(given) + 1):
+        if place == len(given) or given[place]:
+            if place - start < GRAM:
+                marks[start:place] = b"\1" * (place - start)
+            start = place + 1
+    return marks
+
+
 def fingerprints(found: Sequence[Gram], given: bytearray) -> set[int]:
     """Hashes that stand for a text, of what is its own."""
     hashes = [
@@ -76,12 +87,10 @@ def tiles(
     while heap:
         length, at_left, at_right = heapq.heappop(heap)
         length = -length
-        free = _longest_free(left_used, right_used, at_left, at_right, length)
-        if free is None:
-            continue
-        offset, rest = free
-        if rest < length:  # a part of it was taken by a longer one: it waits for its turn
-            heapq.heappush(heap, (-rest, at_left + offset, at_right + offset))
+        free = list(_free(left_used, right_used, at_left, at_right, length))
+        if free != [(0, length)]:  # a longer one has taken a part of it: the rest waits its turn
+            for offset, rest in free:
+                heapq.heappush(heap, (-rest, at_left + offset, at_right + offset))
             continue
         left_used[at_left : at_left + length] = b"\1" * length
         right_used[at_right : at_right + length] = b"\1" * length
@@ -108,14 +117,13 @@ def _matches(left: Sequence[Gram], right: Sequence[Gram]) -> Iterator[Tile]:
         yield Tile(begin, begin + distance, end - begin + GRAM)
 
 
-def _longest_free(
+def _free(
     left: bytearray, right: bytearray, at_left: int, at_right: int, length: int
-) -> tuple[int, int] | None:
-    """The longest part of a run that is free on both sides: its offset and length."""
-    best, start = (0, 0), 0
+) -> Iterator[tuple[int, int]]:
+    """The parts of a run that are free on both sides and not too short: offsets and lengths."""
+    start = 0
     for offset in range(length + 1):
         if offset == length or left[at_left + offset] or right[at_right + offset]:
-            if offset - start > best[1]:
-                best = (start, offset - start)
+            if offset - start >= GRAM:
+                yield start, offset - start
             start = offset + 1
-    return best if best[1] >= GRAM else None

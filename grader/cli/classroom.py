@@ -6,17 +6,18 @@ import contextlib
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from grader import catalogue
-from grader.catalogue import Catalogue, Language
+from grader.catalogue import Catalogue, Exercise, Language
 from grader.classroom import batch, policy, roster
 from grader.classroom.batch import Assignment, Change, Done, Exercised, Planned, Read, Run
 from grader.classroom.policy import Policy
+from grader.classroom.pool import Graders
 from grader.classroom.problems import ClassroomError
 from grader.classroom.record import Record, Submission
 from grader.classroom.roster import Roster
@@ -59,6 +60,15 @@ def backend_option(function: Any) -> Any:
     )(function)
 
 
+def dask_option(function: Any) -> Any:
+    """`--dask ADDRESS`."""
+    return click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Grade on the machines of a Dask cluster: the address of its scheduler.",
+    )(function)
+
+
 def policy_option(function: Any) -> Any:
     """`--policy FILE`."""
     return click.option(
@@ -89,6 +99,7 @@ def policy_option(function: Any) -> Any:
 )
 @jobs_option
 @backend_option
+@dask_option
 @plain_option
 @language_option
 @click.pass_context
@@ -101,6 +112,7 @@ def class_(
     out: Path,
     jobs: int,
     backend: Backend | None,
+    dask: str | None,
     plain: bool,
     lang: Language,
 ) -> None:
@@ -118,7 +130,8 @@ def class_(
             what = assignment_of(record, known, rules, chapter)
             named = named or _remembered(record)
             matched = roster.match(paths, named, what.policy.times)
-            run = Run(record, what, jobs=jobs, backend=backend)
+            elsewhere = _elsewhere(dask, backend, lang)
+            run = Run(record, what, jobs=jobs, backend=backend, elsewhere=elsewhere)
             show = _Terminal(what, lang) if wants_rich(plain) else _Lines(what, lang)
             try:
                 with show, contextlib.closing(_events(run, matched, named)) as events:
@@ -171,6 +184,7 @@ _STATUSES = ("graded", "unreadable", "missing", "ungraded")
 @click.option("--accept", is_flag=True, help="Let what changed be the grades, without asking.")
 @jobs_option
 @backend_option
+@dask_option
 @plain_option
 @language_option
 @click.pass_context
@@ -181,6 +195,7 @@ def regrade(
     accept: bool,
     jobs: int,
     backend: Backend | None,
+    dask: str | None,
     plain: bool,
     lang: Language,
 ) -> None:
@@ -197,7 +212,8 @@ def regrade(
         rules = policy.load(policy_file, known) if policy_file is not None else None
         with Record.open(place) as record:
             what = assignment_of(record, known, rules, None)
-            run = Run(record, what, jobs=jobs, kind="regrade", backend=backend)
+            elsewhere = _elsewhere(dask, backend, lang)
+            run = Run(record, what, jobs=jobs, kind="regrade", backend=backend, elsewhere=elsewhere)
             show = _Terminal(what, lang) if wants_rich(plain) else _Lines(what, lang)
             try:
                 with show, contextlib.closing(run.grade()) as events:
@@ -292,6 +308,24 @@ def in_words(lang: Language) -> Iterator[None]:
         raise click.UsageError(error.in_(lang)) from error
     except ScratchError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _elsewhere(
+    address: str | None, backend: Backend | None, lang: Language
+) -> Callable[[Sequence[Exercise]], Graders] | None:
+    """What opens the cluster, if one was named; what it tells of machines goes to the terminal."""
+    if address is None:
+        return None
+
+    def opened(exercises: Sequence[Exercise]) -> Graders:
+        from grader.classroom.cluster import Cluster
+
+        def tell(said: catalogue.Text) -> None:
+            click.echo(f"! {classlines.one_line(said.in_(lang))}", err=True)
+
+        return Cluster(address, exercises, backend=backend, tell=tell)
+
+    return opened
 
 
 def record_in(path: Path) -> Path:

@@ -16,7 +16,8 @@ from .words import clean
 _STYLE = """
 body { max-width: 80rem; } .evidence { border-left: 4px solid #bf8700; padding-left: .8rem; }
 .sides { table-layout: fixed; } .sides td { width: 50%; padding: 0 .3rem; }
-.sides pre { border: 0; padding: .2rem 0; margin: 0; font-size: .8rem; }
+.sides pre { border: 0; padding: .2rem 0; margin: 0; font-size: .8rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
 .sides i { opacity: .5; font-style: normal; user-select: none; }
 """
 

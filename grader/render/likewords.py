@@ -18,8 +18,8 @@ SAID = {
         "下结论之前，请阅读双方代码并当面询问。",
     ),
     "found": Text(
-        "{hand_ins} hand-ins compared, {pairs} pairs at {threshold} or more",
-        "比较了 {hand_ins} 份作业，{pairs} 对的相似度达到 {threshold}",
+        "{hand_ins} hand-ins compared; pairs at {threshold} or more: {pairs}",
+        "比较了 {hand_ins} 份作业；相似度达到 {threshold} 的有 {pairs} 对",
     ),
     "pair": Text("{left} and {right}", "{left} 与 {right}"),
     "match": Text(
@@ -35,7 +35,8 @@ SAID = {
     "too_short": Text(
         "Not compared, for a solution is too short to tell two authors by (fewer than {least} "
         "tokens of one's own): {names}",
-        "以下练习的答案本来就短（自己写的不足 {least} 个词法单元），无法区分作者，不作比较：{names}",
+        "以下练习的答案本来就短（自己写的不足 {least} 个词法单元），无法区分作者，"
+        "不作比较：{names}",
     ),
     "shared": Text(
         "{exercise}: most of {n} hand-ins is what much of the class has, and was left out; look "
