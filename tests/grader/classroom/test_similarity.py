@@ -42,11 +42,17 @@ def named(found: Resemblance) -> set[tuple[str, str]]:
     return {(pair.left, pair.right) for pair in found.pairs}
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("exercise", LONG, ids=lambda one: one.name)
-def test_a_copy_is_found_though_one_would(exercise: Exercise, way: str) -> None:
+CHANGED = [
+    pytest.param(one, WAYS[way](shelf.solution(one)), id=f"{way}-{one.name}")
+    for one in LONG
+    for way in WAYS
+    if way != "rename_attributes" or "self." in shelf.solution(one)
+]
+
+
+@pytest.mark.parametrize(("exercise", "changed"), CHANGED)
+def test_a_copy_is_found_though_one_would(exercise: Exercise, changed: str) -> None:
     text = shelf.solution(exercise)
-    changed = WAYS[way](text)
     assert changed != text
     compile(changed, exercise.file, "exec")
     assert named(compared(exercise, {"ann": text, "ben": changed})) == {("ann", "ben")}

@@ -1,0 +1,246 @@
+"""A class on a cluster: a scheduler and workers in processes of their own, as on many machines."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grader import shelf
+from grader.catalogue import Text
+from grader.classroom import roster
+from grader.classroom.batch import Event, Exercised, Run
+from grader.classroom.cluster import Cluster
+from grader.classroom.problems import ClassroomError
+from grader.classroom.record import Record
+
+from .conftest import KNOWN, RIGHT, TILED, assignment, lay, outcomes
+
+ROOT = Path(__file__).resolve().parents[3]
+RULES = '[assignment]\nexercises = ["ch5/repeat_kv", "ch5/rms_norm"]\n[grading]\nseed = 7\n'
+NORM = shelf.solution(KNOWN["ch5/rms_norm"])
+_HERE = ("--host", "127.0.0.1", "--no-dashboard")
+SLOW = "import time\n\ntime.sleep(0.6)\n"
+
+
+class Machines:
+    """A scheduler, and the workers that were started."""
+
+    def __init__(self, scratch: Path):
+        self.scratch = scratch
+        self.file = scratch / "scheduler.json"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+
+    def _start(self, what: str, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        log = (self.scratch / f"{len(self.processes)}.log").open("wb")
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{what}", *words, *_HERE],
+                cwd=self.scratch,
+                env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self, name: str, **environment: str) -> subprocess.Popen[bytes]:
+        words = ("--name", name, "--no-nanny", "--nthreads", "1")
+        return self._start("worker", "--scheduler-file", str(self.file), *words, **environment)
+
+    @property
+    def address(self) -> str:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, ValueError):
+                return str(json.loads(self.file.read_text())["address"])
+            time.sleep(0.05)
+        raise AssertionError("no scheduler")
+
+    def wait_for(self, count: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=60)
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in reversed(self.processes):
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=15)
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    scratch = tmp_path / "machines"
+    scratch.mkdir()
+    found = Machines(scratch)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def subs(tmp_path: Path) -> Path:
+    """Six who handed in, each another text; their code takes a while."""
+    for number in range(6):
+        root = lay(tmp_path / f"subs/s{number}", SLOW + (RIGHT, TILED)[number % 2] + "\n" * number)
+        lay(root, NORM if number % 3 else "def f(:\n", "ch5/rms_norm.py")
+    return tmp_path / "subs"
+
+
+def run_on(
+    subs: Path,
+    place: Path,
+    address: str | None,
+    told: list[Text] | None = None,
+    then: Callable[[Event], None] = lambda _: None,
+    patience_s: float = 60.0,
+) -> list[Event]:
+    """Grade a folder into a record, on a cluster or here."""
+    said: list[Text] = [] if told is None else told
+    elsewhere = None
+    if address is not None:
+        elsewhere = functools.partial(Cluster, address, tell=said.append, patience_s=patience_s)
+    events = []
+    with Record.open(place) as record:
+        run = Run(record, assignment(RULES), elsewhere=elsewhere)
+        list(run.collect(roster.match(roster.listed(subs), None)))
+        for event in run.grade():
+            events.append(event)
+            then(event)
+    return events
+
+
+def essences(place: Path) -> dict[str, dict[str, tuple[object, ...]]]:
+    """All that two gradings have in common, by hand-in and exercise."""
+    from grader.classroom.batch import essence
+
+    with Record.read(place) as record:
+        return {
+            one.name: {n: essence(r.graded) for n, r in record.grades(one.id).items()}
+            for one in record.submissions()
+        }
+
+
+def test_a_machine_that_dies_costs_a_retry_and_not_a_grade(
+    machines: Machines, subs: Path, tmp_path: Path
+) -> None:
+    from distributed import Client
+
+    workers = {name: machines.worker(name) for name in ("one", "two", "three")}
+    machines.wait_for(3)
+    killed: list[str] = []
+
+    def kill(event: Event) -> None:
+        """Once something is graded, end a machine that has work on its hands."""
+        if killed or not isinstance(event, Exercised):
+            return
+        with Client(machines.address, set_as_default=False) as client:
+            names = {a: w["name"] for a, w in client.scheduler_info()["workers"].items()}
+            busy = [names[a] for a, tasks in client.processing().items() if tasks]
+        killed.append(busy[0])
+        workers[busy[0]].send_signal(signal.SIGKILL)
+
+    events = run_on(subs, tmp_path / "far.sqlite", machines.address, then=kill)
+    assert workers[killed[0]].wait(timeout=10) == -signal.SIGKILL
+    graded = [(e.submission.name, e.graded.id) for e in events if isinstance(e, Exercised)]
+    assert len(graded) == len(set(graded)) == 12
+    run_on(subs, tmp_path / "near.sqlite", None)
+    assert essences(tmp_path / "far.sqlite") == essences(tmp_path / "near.sqlite")
+    assert {o["ch5/repeat_kv"] for o in outcomes(tmp_path / "far.sqlite").values()} == {
+        "passed",
+        "failed",
+    }
+    with Record.read(tmp_path / "far.sqlite") as record:
+        kinds = {r.isolation for s in record.submissions() for r in record.grades(s.id).values()}
+        assert kinds - {"none"}
+        assert all(r.is_whole for s in record.submissions() for r in record.grades(s.id).values())
+
+
+def test_a_machine_that_is_not_the_same_is_refused_by_name(
+    machines: Machines, subs: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    for part in ("happyllm", "grader", "exercises", "solutions", "docs"):
+        shutil.copytree(ROOT / part, other / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", other)
+    suite = other / "grader/suites/ch5/test_repeat_kv.py"
+    suite.write_text(suite.read_text() + "\n# another suite\n")
+    machines.worker("same")
+    machines.worker("outdated", PYTHONPATH=str(other))
+    machines.worker("open-plan", HAPPYLLM_BACKEND="spawn")
+    machines.wait_for(3)
+    told: list[Text] = []
+    run_on(subs, tmp_path / "far.sqlite", machines.address, told)
+    said = sorted(text.en for text in told)
+    assert len(said) == 2
+    assert "open-plan" in said[0]
+    assert "isolates submissions by 'process' alone" in said[0]
+    assert "outdated" in said[1]
+    assert "has other suites" in said[1]
+    assert all(len(grades) == 2 for grades in outcomes(tmp_path / "far.sqlite").values())
+
+
+def test_where_nobody_can_grade_it_says_who_was_refused_and_keeps_what_there_is(
+    machines: Machines, subs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ClassroomError, match=r"can grade \(none is there"):
+        run_on(subs, tmp_path / "far.sqlite", machines.address, patience_s=0.2)
+    worker = machines.worker("only")
+    machines.wait_for(1)
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Exercised) and worker.poll() is None:
+            worker.send_signal(signal.SIGKILL)
+            worker.wait(timeout=10)
+
+    place = tmp_path / "far.sqlite"
+    with pytest.raises(ClassroomError, match="the same command goes on from here"):
+        run_on(subs, place, machines.address, then=kill, patience_s=2)
+    kept = sum(len(grades) for grades in outcomes(place).values())
+    assert 0 < kept < 12
+    machines.worker("another")
+    machines.wait_for(1)
+    events = run_on(subs, place, machines.address)
+    assert sum(isinstance(event, Exercised) for event in events) == 12 - kept
+
+
+def test_a_machine_that_is_killed_leaves_no_process_behind(
+    machines: Machines, subs: Path, tmp_path: Path
+) -> None:
+    worker = machines.worker("one")
+    machines.wait_for(1)
+    seen: list[psutil.Process] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Exercised) and not seen:
+            seen.extend(psutil.Process(worker.pid).children(recursive=True))
+            worker.send_signal(signal.SIGKILL)
+
+    with pytest.raises(ClassroomError):
+        run_on(subs, tmp_path / "far.sqlite", machines.address, then=kill, patience_s=1)
+    assert seen
+    _, alive = psutil.wait_procs(seen, timeout=15)
+    assert alive == []
+
+
+def test_an_address_that_nobody_answers_at_is_told_in_a_line(subs: Path, tmp_path: Path) -> None:
+    for address in ("tcp://127.0.0.1:9", "not an address"):
+        with pytest.raises(ClassroomError, match="no Dask scheduler answers"):
+            Cluster(address, assignment(RULES).exercises)
