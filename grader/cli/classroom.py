@@ -80,16 +80,28 @@ def policy_option(function: Any) -> Any:
     )(function)
 
 
+def chapter_option(function: Any) -> Any:
+    """`--chapter CHAPTER`."""
+    return click.option(
+        "--chapter", metavar="CHAPTER", help="What was to be handed in, such as ch5."
+    )(function)
+
+
+def roster_option(function: Any) -> Any:
+    """`--roster FILE`."""
+    return click.option(
+        "--roster",
+        "roster_file",
+        type=click.Path(path_type=Path),
+        help="The students, a CSV file with a column id; without one, folders name them.",
+    )(function)
+
+
 @click.command(name="class")
 @click.argument("submissions", type=click.Path(path_type=Path))
-@click.option("--chapter", metavar="CHAPTER", help="What was to be handed in, such as ch5.")
+@chapter_option
 @policy_option
-@click.option(
-    "--roster",
-    "roster_file",
-    type=click.Path(path_type=Path),
-    help="The students, a CSV file with a column id; without one, folders name them.",
-)
+@roster_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -342,13 +354,7 @@ def assignment_of(
     """
     noted = record.fact("chapter")
     if chapter is None and noted is None:
-        names = ", ".join(one.id for one in known.chapters)
-        raise ClassroomError(
-            catalogue.Text(
-                f"what was to be handed in? Name it: --chapter {names}.",
-                f"要评哪一章？请写明：--chapter {names}。",
-            )
-        )
+        raise no_chapter(known)
     if chapter is not None and noted is not None and chapter != noted:
         raise ClassroomError(
             catalogue.Text(
@@ -359,6 +365,17 @@ def assignment_of(
         )
     rules = rules if rules is not None else policy.parse(record.policy(), known)
     return batch.assignment(chapter or noted or "", known, rules)
+
+
+def no_chapter(known: Catalogue) -> ClassroomError:
+    """Nothing says what was to be handed in."""
+    names = ", ".join(one.id for one in known.chapters)
+    return ClassroomError(
+        catalogue.Text(
+            f"what was to be handed in? Name it: --chapter {names}.",
+            f"交的是哪一章？请写明：--chapter {names}。",
+        )
+    )
 
 
 def _remembered(record: Record) -> Roster | None:

@@ -11,25 +11,27 @@ from grader import catalogue
 from grader.catalogue import Language
 from grader.classroom import batch, policy, roster, similarity
 from grader.classroom.batch import Assignment
-from grader.classroom.problems import ClassroomError
 from grader.classroom.record import Record
 from grader.classroom.similarity import LEAST_TOKENS, THRESHOLD, HandedIn
 
-from .classroom import assignment_of, in_words, policy_option, record_in
+from .classroom import (
+    assignment_of,
+    chapter_option,
+    in_words,
+    no_chapter,
+    policy_option,
+    record_in,
+    roster_option,
+)
 from .command import language_option
 from .options import plain_option, print_rich, wants_rich
 
 
 @click.command()
 @click.argument("place", metavar="SUBMISSIONS|RECORD", type=click.Path(path_type=Path))
-@click.option("--chapter", metavar="CHAPTER", help="What was to be handed in, such as ch5.")
+@chapter_option
 @policy_option
-@click.option(
-    "--roster",
-    "roster_file",
-    type=click.Path(path_type=Path),
-    help="The students, a CSV file with a column id; without one, folders name them.",
-)
+@roster_option
 @click.option(
     "--above",
     metavar="PERCENT",
@@ -103,13 +105,7 @@ def _read(
         with contextlib.closing(Record.read(record_in(place))) as record:
             return similarity.of_record(record), assignment_of(record, known, rules, chapter)
     if chapter is None:
-        names = ", ".join(one.id for one in known.chapters)
-        raise ClassroomError(
-            catalogue.Text(
-                f"what was to be handed in? Name it: --chapter {names}.",
-                f"要比较哪一章？请写明：--chapter {names}。",
-            )
-        )
+        raise no_chapter(known)
     named = roster.load(roster_file) if roster_file is not None else None
     matched = roster.match(roster.listed(place), named)
     what = batch.assignment(chapter, known, rules if rules is not None else policy.Policy())

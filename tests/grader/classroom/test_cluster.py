@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RULES = '[assignment]\nexercises = ["ch5/repeat_kv", "ch5/rms_norm"]\n[grading]\nseed = 7\n'
 NORM = shelf.solution(KNOWN["ch5/rms_norm"])
 _HERE = ("--host", "127.0.0.1", "--no-dashboard")
-SLOW = "import time\n\ntime.sleep(0.6)\n"
+SLOW = "\n\nimport time\n\ntime.sleep(0.6)\n"
 
 
 class Machines:
@@ -99,7 +99,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 def subs(tmp_path: Path) -> Path:
     """Six who handed in, each another text; their code takes a while."""
     for number in range(6):
-        root = lay(tmp_path / f"subs/s{number}", SLOW + (RIGHT, TILED)[number % 2] + "\n" * number)
+        root = lay(tmp_path / f"subs/s{number}", (RIGHT, TILED)[number % 2] + SLOW + "\n" * number)
         lay(root, NORM if number % 3 else "def f(:\n", "ch5/rms_norm.py")
     return tmp_path / "subs"
 
