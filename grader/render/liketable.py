@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -22,26 +22,35 @@ def table(what: Resemblance, language: Language, least: int) -> RenderableType:
     """Everything, in the width that there is."""
     parts: list[RenderableType] = [Text(likewords.found(what, language), style="bold")]
     if what.pairs:
-        grid = Table(box=None, expand=True, padding=(0, 1), show_edge=False)
-        grid.add_column(say("exercise", language), ratio=1, overflow="ellipsis", no_wrap=True)
-        grid.add_column(say("alike", language), justify="right", no_wrap=True)
-        grid.add_column(say("tokens", language), justify="right", no_wrap=True)
-        grid.add_column(say("lines", language), ratio=1, overflow="fold")
+        names = (say(key, language) for key in ("exercise", "alike", "tokens", "lines"))
+        parts.append(_grid([[Text(name, style="bold") for name in names]]))
         for pair in what.pairs:
-            grid.add_row(Text(_pair(pair, language), style="bold"))
-            for match in pair.matches:
-                grid.add_row(
-                    Text(f"  {match.exercise}"),
-                    Text(percent(match.score)),
-                    Text(str(match.tokens)),
-                    Text(_spans(match), style="dim"),
-                )
-        parts.append(grid)
+            parts.append(Text(_pair(pair, language), style="bold"))
+            parts.append(_grid(_row(match) for match in pair.matches))
     else:
         parts.append(Text(say("none", language)))
     parts += [Text(line, style="dim") for line in likewords.left_out(what, language, least)]
     parts.append(Text(say("evidence", language), style="yellow"))
     return Group(*parts)
+
+
+def _grid(rows: Iterable[Iterable[Text]]) -> Table:
+    """Rows in columns that are the same for every pair."""
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(width=24, no_wrap=True, overflow="ellipsis")
+    for width in (6, 8):
+        grid.add_column(width=width, justify="right", no_wrap=True)
+    grid.add_column(ratio=1, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _row(match: Match) -> Iterator[Text]:
+    yield Text(f"  {match.exercise}")
+    yield Text(percent(match.score))
+    yield Text(str(match.tokens))
+    yield Text(_spans(match), style="dim")
 
 
 def lines(what: Resemblance, language: Language, least: int) -> Iterator[str]:
@@ -62,4 +71,5 @@ def _pair(pair: Pair, language: Language) -> str:
 
 def _spans(match: Match) -> str:
     more = ["…"] if len(match.spans) > SPANS else []
-    return ", ".join([*(places(span) for span in match.spans[:SPANS]), *more])
+    shown = [places(span).replace(" ", "\xa0") for span in match.spans[:SPANS]]  # kept together
+    return ", ".join([*shown, *more])
