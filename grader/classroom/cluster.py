@@ -7,6 +7,7 @@ machine that dies costs a retry: its hand-ins go to another.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 60.0  # for the first machine, or for another after the last one
 _AHEAD: Final = 2  # hand-ins sent for each thread of a machine, so that none waits for the next
+_LOOK_S: Final = 0.5  # so often is looked who has come and who has gone
 _TRIES: Final = 2  # of what a machine fails on; one that dies is not counted here
 
 Told = Callable[[Text], None]
@@ -115,26 +117,25 @@ class Cluster:
         """Grade tasks, and say what happens. Closing the generator leaves the rest ungraded.
 
         Raises:
-            ClassroomError: no machine is left.
+            ClassroomError: no machine is left, or the scheduler has gone.
         """
         left = iter(tasks)
         following = next(left, None)
         out: dict[Future, _Sent] = {}
-        alive_at = time.monotonic()
+        alive_at = looked_at = time.monotonic()
         try:
             while following is not None or out:
                 most = _AHEAD * sum(one.threads for one in self._machines.fit.values())
                 while following is not None and len(out) < most:
                     self._send(_Sent(following, following.load()), out)
                     following = next(left, None)
-                try:
-                    future = self._done.get(timeout=0.5)
-                except queue.Empty:
+                with contextlib.suppress(queue.Empty):
+                    future = self._done.get(timeout=_LOOK_S)
+                    if future in out:
+                        yield from self._come_back(future, out.pop(future), out)
+                if time.monotonic() > looked_at + _LOOK_S:
                     alive_at = self._look_around(out, alive_at)
-                    continue
-                alive_at = time.monotonic()
-                if future in out:
-                    yield from self._come_back(future, out.pop(future), out)
+                    looked_at = time.monotonic()
         finally:
             for future in out:
                 future.cancel()
@@ -167,7 +168,13 @@ class Cluster:
         future.add_done_callback(self._done.put)
 
     def _come_back(self, future: Future, sent: _Sent, out: dict[Future, _Sent]) -> Iterator[Event]:
-        """Tell what has come of a hand-in; what a machine failed on is sent once more."""
+        """Tell what has come of a hand-in; what a machine failed on is sent once more.
+
+        Raises:
+            ClassroomError: the scheduler has gone.
+        """
+        if future.cancelled():
+            raise self._cut_off()
         try:
             verdicts = _verdicts(future.result(), sent.task)
         except Exception as error:  # whatever a machine may raise
@@ -184,7 +191,15 @@ class Cluster:
     # ---- machines
 
     def _workers(self) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        """The cluster's workers, by address.
+
+        Raises:
+            ClassroomError: the scheduler does not answer any more.
+        """
+        try:
+            found: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        except (OSError, RuntimeError) as error:
+            raise self._cut_off() from error
         return found
 
     def _look_around(self, out: dict[Future, _Sent], alive_at: float) -> float:
@@ -271,6 +286,15 @@ class Cluster:
     def _refuse(self, address: str, why: Text) -> None:
         self._machines.refused[address] = why
         self._tell(Text(f"machine refused: {why.en}.", f"已拒绝机器：{why.zh}。"))
+
+    def _cut_off(self) -> ClassroomError:
+        return ClassroomError(
+            Text(
+                f"{self.address}: the scheduler has gone. What is graded is kept; start it again, "
+                "and the same command goes on from here.",
+                f"{self.address}：调度器已断开。评过的都已保存；重新启动它，再次运行同一命令即可继续。",
+            )
+        )
 
     def _nobody(self) -> ClassroomError:
         refused = self._machines.refused.values()

@@ -221,6 +221,22 @@ def test_where_nobody_can_grade_it_says_who_was_refused_and_keeps_what_there_is(
     assert sum(isinstance(event, Exercised) for event in events) == 12 - kept
 
 
+def test_a_scheduler_that_dies_ends_the_run_in_a_line(
+    machines: Machines, subs: Path, tmp_path: Path
+) -> None:
+    machines.worker("one")
+    machines.wait_for(1)
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Exercised):
+            machines.processes[0].kill()
+
+    place = tmp_path / "far.sqlite"
+    with pytest.raises(ClassroomError, match="the scheduler has gone"):
+        run_on(subs, place, machines.address, then=kill)
+    assert 0 < sum(len(grades) for grades in outcomes(place).values()) < 12
+
+
 def test_a_machine_that_is_killed_leaves_no_process_behind(
     machines: Machines, subs: Path, tmp_path: Path
 ) -> None:
