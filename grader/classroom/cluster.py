@@ -327,7 +327,7 @@ def _connect(address: str) -> Client:
             )
         ) from error
     try:
-        return Client(address, timeout=10, set_as_default=False)
+        return Client(address, timeout=5, set_as_default=False)
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ClassroomError(
