@@ -57,6 +57,7 @@ _COMMANDS = {
     "init": "workspaces:init",
     "reset": "learning:reset",
     "update": "learning:update",
+    "release": "release:release",
     "class": "classroom:class_",
     "regrade": "classroom:regrade",
     "verify": "classroom:verify",
