@@ -91,5 +91,5 @@ def test_what_is_said_of_similarity_is_how_it_is(lang: str) -> None:
 def test_every_command_on_the_page_exists(lang: str) -> None:
     named = set(re.findall(r"happyllm-grade ([a-z]+)\b", page(lang)))
     there = set(command.list_commands(click.Context(command)))
-    assert named - {"release"} <= there
-    assert {"class", "similar", "regrade", "verify"} <= named
+    assert named <= there
+    assert {"release", "class", "similar", "regrade", "verify"} <= named

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client
 
 from grader import shelf
 from grader.catalogue import Text
 from grader.classroom import roster
-from grader.classroom.batch import Event, Exercised, Run
+from grader.classroom.batch import Event, Exercised, Run, essence
 from grader.classroom.cluster import Cluster
 from grader.classroom.problems import ClassroomError
 from grader.classroom.record import Record
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[3]
 RULES = '[assignment]\nexercises = ["ch5/repeat_kv", "ch5/rms_norm"]\n[grading]\nseed = 7\n'
 NORM = shelf.solution(KNOWN["ch5/rms_norm"])
 _HERE = ("--host", "127.0.0.1", "--no-dashboard")
-SLOW = "\n\nimport time\n\ntime.sleep(0.6)\n"
+SLOW = "\n\nimport time\n\ntime.sleep(0.3)\n"
 
 
 class Machines:
@@ -70,8 +71,6 @@ class Machines:
         raise AssertionError("no scheduler")
 
     def wait_for(self, count: int) -> None:
-        from distributed import Client
-
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(count, timeout=60)
 
@@ -129,8 +128,6 @@ def run_on(
 
 def essences(place: Path) -> dict[str, dict[str, tuple[object, ...]]]:
     """All that two gradings have in common, by hand-in and exercise."""
-    from grader.classroom.batch import essence
-
     with Record.read(place) as record:
         return {
             one.name: {n: essence(r.graded) for n, r in record.grades(one.id).items()}
@@ -138,14 +135,25 @@ def essences(place: Path) -> dict[str, dict[str, tuple[object, ...]]]:
         }
 
 
-def test_a_machine_that_dies_costs_a_retry_and_not_a_grade(
+def other_suites(folder: Path) -> Path:
+    """A copy of the project with another suite."""
+    for part in ("happyllm", "grader", "exercises", "solutions"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    suite = folder / "grader/suites/ch5/test_repeat_kv.py"
+    suite.write_text(suite.read_text() + "\n# another suite\n")
+    return folder
+
+
+def test_one_machine_dies_two_are_not_the_same_and_every_grade_is_there(
     machines: Machines, subs: Path, tmp_path: Path
 ) -> None:
-    from distributed import Client
-
-    workers = {name: machines.worker(name) for name in ("one", "two", "three")}
-    machines.wait_for(3)
+    workers = {name: machines.worker(name) for name in ("one", "two")}
+    machines.worker("outdated", PYTHONPATH=str(other_suites(tmp_path / "other")))
+    machines.worker("open-plan", HAPPYLLM_BACKEND="spawn")
+    machines.wait_for(4)
     killed: list[str] = []
+    left_behind: list[psutil.Process] = []
 
     def kill(event: Event) -> None:
         """Once something is graded, end a machine that has work on its hands."""
@@ -155,105 +163,68 @@ def test_a_machine_that_dies_costs_a_retry_and_not_a_grade(
             names = {a: w["name"] for a, w in client.scheduler_info()["workers"].items()}
             busy = [names[a] for a, tasks in client.processing().items() if tasks]
         killed.append(busy[0])
+        left_behind.extend(psutil.Process(workers[busy[0]].pid).children(recursive=True))
         workers[busy[0]].send_signal(signal.SIGKILL)
 
-    events = run_on(subs, tmp_path / "far.sqlite", machines.address, then=kill)
+    told: list[Text] = []
+    events = run_on(subs, tmp_path / "far.sqlite", machines.address, told, kill)
+
     assert workers[killed[0]].wait(timeout=10) == -signal.SIGKILL
     graded = [(e.submission.name, e.graded.id) for e in events if isinstance(e, Exercised)]
     assert len(graded) == len(set(graded)) == 12
     run_on(subs, tmp_path / "near.sqlite", None)
     assert essences(tmp_path / "far.sqlite") == essences(tmp_path / "near.sqlite")
-    assert {o["ch5/repeat_kv"] for o in outcomes(tmp_path / "far.sqlite").values()} == {
-        "passed",
-        "failed",
-    }
+    found = {o["ch5/repeat_kv"] for o in outcomes(tmp_path / "far.sqlite").values()}
+    assert found == {"passed", "failed"}
     with Record.read(tmp_path / "far.sqlite") as record:
-        kinds = {r.isolation for s in record.submissions() for r in record.grades(s.id).values()}
-        assert kinds - {"none"}
-        assert all(r.is_whole for s in record.submissions() for r in record.grades(s.id).values())
+        results = [r for s in record.submissions() for r in record.grades(s.id).values()]
+    assert {r.isolation for r in results} - {"none"}
+    assert all(r.is_whole for r in results)
+
+    outdated, open_plan = sorted((text.en for text in told), key=lambda en: "open-plan" in en)
+    assert "outdated" in outdated
+    assert "has other suites" in outdated
+    assert "isolates submissions by 'process' alone" in open_plan
+
+    assert left_behind
+    _, alive = psutil.wait_procs(left_behind, timeout=15)
+    assert alive == []
 
 
-def test_a_machine_that_is_not_the_same_is_refused_by_name(
+def test_where_nobody_is_left_the_run_ends_in_a_line_and_goes_on_later(
     machines: Machines, subs: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    for part in ("happyllm", "grader", "exercises", "solutions", "docs"):
-        shutil.copytree(ROOT / part, other / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", other)
-    suite = other / "grader/suites/ch5/test_repeat_kv.py"
-    suite.write_text(suite.read_text() + "\n# another suite\n")
-    machines.worker("same")
-    machines.worker("outdated", PYTHONPATH=str(other))
-    machines.worker("open-plan", HAPPYLLM_BACKEND="spawn")
-    machines.wait_for(3)
-    told: list[Text] = []
-    run_on(subs, tmp_path / "far.sqlite", machines.address, told)
-    said = sorted(text.en for text in told)
-    assert len(said) == 2
-    assert "open-plan" in said[0]
-    assert "isolates submissions by 'process' alone" in said[0]
-    assert "outdated" in said[1]
-    assert "has other suites" in said[1]
-    assert all(len(grades) == 2 for grades in outcomes(tmp_path / "far.sqlite").values())
-
-
-def test_where_nobody_can_grade_it_says_who_was_refused_and_keeps_what_there_is(
-    machines: Machines, subs: Path, tmp_path: Path
-) -> None:
+    place = tmp_path / "far.sqlite"
     with pytest.raises(ClassroomError, match=r"can grade \(none is there"):
-        run_on(subs, tmp_path / "far.sqlite", machines.address, patience_s=0.2)
+        run_on(subs, place, machines.address, patience_s=0.2)
+
     worker = machines.worker("only")
     machines.wait_for(1)
-
-    def kill(event: Event) -> None:
-        if isinstance(event, Exercised) and worker.poll() is None:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait(timeout=10)
-
-    place = tmp_path / "far.sqlite"
     with pytest.raises(ClassroomError, match="the same command goes on from here"):
-        run_on(subs, place, machines.address, then=kill, patience_s=2)
+        run_on(subs, place, machines.address, then=ends(worker), patience_s=2)
     kept = sum(len(grades) for grades in outcomes(place).values())
     assert 0 < kept < 12
+
     machines.worker("another")
     machines.wait_for(1)
-    events = run_on(subs, place, machines.address)
-    assert sum(isinstance(event, Exercised) for event in events) == 12 - kept
-
-
-def test_a_scheduler_that_dies_ends_the_run_in_a_line(
-    machines: Machines, subs: Path, tmp_path: Path
-) -> None:
-    machines.worker("one")
-    machines.wait_for(1)
-
-    def kill(event: Event) -> None:
-        if isinstance(event, Exercised):
-            machines.processes[0].kill()
-
-    place = tmp_path / "far.sqlite"
+    scheduler = machines.processes[0]
     with pytest.raises(ClassroomError, match="the scheduler has gone"):
-        run_on(subs, place, machines.address, then=kill)
-    assert 0 < sum(len(grades) for grades in outcomes(place).values()) < 12
+        run_on(subs, place, machines.address, then=ends(scheduler))
+    later = sum(len(grades) for grades in outcomes(place).values())
+    assert kept < later < 12
+    events = run_on(subs, place, None)
+    assert sum(isinstance(event, Exercised) for event in events) == 12 - later
 
 
-def test_a_machine_that_is_killed_leaves_no_process_behind(
-    machines: Machines, subs: Path, tmp_path: Path
-) -> None:
-    worker = machines.worker("one")
-    machines.wait_for(1)
-    seen: list[psutil.Process] = []
+def ends(process: subprocess.Popen[bytes]) -> Callable[[Event], None]:
+    """Kills a process as soon as something is graded."""
 
     def kill(event: Event) -> None:
-        if isinstance(event, Exercised) and not seen:
-            seen.extend(psutil.Process(worker.pid).children(recursive=True))
-            worker.send_signal(signal.SIGKILL)
+        if isinstance(event, Exercised) and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=10)
 
-    with pytest.raises(ClassroomError):
-        run_on(subs, tmp_path / "far.sqlite", machines.address, then=kill, patience_s=1)
-    assert seen
-    _, alive = psutil.wait_procs(seen, timeout=15)
-    assert alive == []
+    return kill
 
 
 def test_an_address_that_nobody_answers_at_is_told_in_a_line(subs: Path, tmp_path: Path) -> None:
