@@ -270,7 +270,11 @@ class Run:
         if self.elsewhere is not None:
             return self.elsewhere(self.what.exercises)
         return Pool(
-            self.what.exercises, self.jobs, backend=self.backend, renew_after=self.renew_after
+            self.what.exercises,
+            self.jobs,
+            seed=self.seed,
+            backend=self.backend,
+            renew_after=self.renew_after,
         )
 
     def _settle(
@@ -434,7 +438,8 @@ def verify(
     if not tasks:
         return
     everything = {one.id: one for task in tasks for one in task.exercises}
-    with Pool(tuple(everything.values()), jobs, backend=backend) as pool:
+    first = tasks[0].policy
+    with Pool(tuple(everything.values()), jobs, seed=first.seed, backend=backend) as pool:
         pool.isolation(tasks[0].policy)
         for event in pool.grade(tasks):
             if isinstance(event, Verdict):

@@ -92,8 +92,9 @@ class _Idle:
     @contextlib.contextmanager
     def pool(self, exercises: tuple[Exercise, ...], wanted: dict[str, Any]) -> Iterator[Pool]:
         """A warm pool for these exercises, or a new one; one that failed is not used again."""
-        kind = (*wanted["exercises"], str(wanted["backend"]))
-        pool = self._take(kind) or Pool(exercises, 1, backend=wanted["backend"])
+        seed, backend = wanted["policy"]["seed"], wanted["backend"]
+        kind = (*wanted["exercises"], str(seed), str(backend))
+        pool = self._take(kind) or Pool(exercises, 1, seed=seed, backend=backend)
         try:
             yield pool
         except BaseException:

@@ -6,13 +6,15 @@ Every test must leave a record; what has none is a fault of the grader, never a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +31,11 @@ from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
-from . import again, explanation, show
+from . import again, explanation, rehearsal, show
 from .check import CheckFailed, Compared
-from .diagnosis import Seen, diagnose, known_wrongs
-from .marks import variant_room
+from .diagnosis import Heard, Seen, diagnose, hear, known_wrongs
+from .marks import KnownWrong, variant_room
+from .rehearsal import Script
 from .student import (
     ABORTED,
     FATAL,
@@ -117,13 +120,16 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
-    """Grade in jailed workers; a new one follows where the learner's code ended the last."""
-    output = Output(job.output_bytes)
-    seat = _WorkerSeat(job, lease, output)
+def grade_in_worker(job: Job, lease: AnyLease, stage: Stage | None = None) -> Graded:
+    """Grade in jailed workers; a new one follows where the learner's code ended the last.
+
+    On a stage, the suite is collected already, and what the solution answers may be known.
+    """
+    seat = _WorkerSeat(job, lease, Output(job.output_bytes))
     started = time.monotonic()
 
     def whole(graded: Graded) -> Graded:
+        output = seat.output
         text = _own_lines(output.text(), job.files)
         printed = Printed(text, output.dropped) if output.kept else None
         took = round(time.monotonic() - started, 4)
@@ -132,7 +138,12 @@ def grade_in_worker(job: Job, lease: AnyLease) -> Graded:
     if (tell := job.on_verdict) is not None:
         job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
-        graded = _grade(job, seat)
+        try:
+            graded = _grade(job, seat, stage)
+        except Strayed:  # it has to be asked everything anew, by the suite itself
+            seat.close()
+            seat = _WorkerSeat(job, lease, Output(job.output_bytes))
+            graded = _grade(job, seat)
     except NurseryError as error:
         graded = _ended(job, "fault", _fault(str(error)))
     except Exception:
@@ -155,10 +166,125 @@ def grade_room(job: Job, room: Room) -> Graded:
     return _grade(job, _FixedSeat(room))
 
 
-def rehearse(suite: Path) -> None:
-    """Import a suite and have pytest collect it, and run no test, to be quicker afterwards."""
-    with _kept_as_it_was():
-        pytest.main([*_PYTEST, "--collect-only", "--rootdir", str(suite.parent), str(suite)])
+# ---- suites that are collected before anything is graded
+
+
+class Strayed(Exception):
+    """A suite asks otherwise than it did on the stage, although it is answered the same."""
+
+
+class Stage:
+    """Suites that pytest has collected already, and what the solutions answer in them.
+
+    Everything on it was made before there was a submission. Each grading is a fork's own.
+    """
+
+    def __init__(self, hooks: _Hooks, items: Mapping[Path, Sequence[pytest.Function]]):
+        self._hooks = hooks
+        self._items = items
+        self._scripts: dict[str, Script] = {}
+        self._heard: dict[str, Heard] = {}
+        self.want: Callable[[str], None] = lambda _: None
+
+    def holds(self, suite: Path) -> bool:
+        """Whether a suite is on it."""
+        return suite in self._items
+
+    def play(self, suite: Path, plugin: _Plugin) -> None:
+        """Run a suite's tests, but those in which the learner's code answers as in the script."""
+        items = self._items[suite]
+        self._hooks.now = plugin
+        plugin.collected(items)
+        for item in items:
+            if plugin.follows(item):
+                continue
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            except pytest.exit.Exception:
+                break
+            if plugin.strayed:
+                raise Strayed
+
+    def script(self, job: Job) -> Script | None:
+        """What the solution answers under this seed, if it was rehearsed under it."""
+        found = self._scripts.get(job.exercise.id)
+        return found if found is not None and found.seed == job.seed else None
+
+    def rehearse(self, job: Job) -> None:
+        """Play a suite on the solution, twice; what is the same both times is the script."""
+        suite = job.suite or job.exercise.suite
+        if suite not in self._items:
+            return
+        logs = []
+        with _kept_as_it_was():
+            for _ in range(2):
+                seat = _FixedSeat(variant_room(job.solutions, job.exercise.module))
+                plugin = _Plugin(job, seat, ())
+                self.play(suite, plugin)
+                passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
+                logs.append({name: log for name, log in plugin.logs.items() if name in passed})
+        self._scripts[job.exercise.id] = rehearsal.script(job.seed, *logs)
+
+    def hear(self, job: Job) -> Heard:
+        """Put the script of an exercise to every mistake that its suite knows."""
+        suite = self._items[job.suite or job.exercise.suite][0].module
+        return hear(
+            self._scripts[job.exercise.id], known_wrongs(suite), functools.partial(_room, job)
+        )
+
+    def heard(self, exercise: str) -> Heard | None:
+        """What the mistakes answer to the script of an exercise; if nobody knows, it is wanted."""
+        if exercise not in self._heard:
+            self.want(exercise)
+        return self._heard.get(exercise)
+
+    def learn(self, exercise: str, heard: Heard) -> None:
+        """From here on it is known what the mistakes of an exercise answer."""
+        self._heard[exercise] = heard
+
+
+def on_stage(suites: Iterable[Path], then: Callable[[Stage], None]) -> None:
+    """Have pytest import and collect suites, and go on with them while its session is open.
+
+    A suite that cannot be collected is not on the stage; what is wrong with it is told when it is
+    graded.
+    """
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for suite in suites:
+        folders[suite.parent].append(suite)
+    hooks = _Hooks()
+    items: dict[Path, list[pytest.Function]] = {}
+
+    def enter(left: Sequence[Path]) -> None:
+        if not left:
+            then(Stage(hooks, items))
+            return
+        files = [str(suite) for suite in folders[left[0]]]
+        for suite in folders[left[0]]:
+            sys.modules.pop(suite.stem, None)
+
+        def go_on(session: pytest.Session) -> None:
+            for item in session.items:
+                if isinstance(item, pytest.Function):
+                    items.setdefault(item.path, []).append(item)
+            enter(left[1:])
+
+        where = ["--rootdir", str(left[0]), *files]
+        pytest.main([*_PYTEST, *where], plugins=[hooks, _Instead(go_on)])
+
+    enter([*folders])
+
+
+class _Instead:
+    """What is done in a session of pytest when its tests would be run."""
+
+    def __init__(self, done: Callable[[pytest.Session], None]):
+        self.done = done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.done(session)
+        return True
 
 
 # ---- where the learner's code sits
@@ -271,7 +397,7 @@ def _checked(reply: Any) -> Mapping[str, Any]:
 # ---- the grading
 
 
-def _grade(job: Job, seat: _Seat) -> Graded:
+def _grade(job: Job, seat: _Seat, stage: Stage | None = None) -> Graded:
     exercise = job.exercise
     if exercise.file not in job.files:
         return _ended(job, "error", _no_file(exercise))
@@ -289,17 +415,22 @@ def _grade(job: Job, seat: _Seat) -> Graded:
         names = [name for name in _names(exercise) if name in reply["missing"]]
         return _ended(job, "error", _no_name(exercise, names))
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
+    suite = job.suite or exercise.suite
+    if stage is not None and stage.holds(suite):
+        plugin = _Plugin(job, seat, blank, stage.script(job))
+        with _kept_as_it_was():
+            stage.play(suite, plugin)
+            return _verdict(job, plugin, 0, stage)
     plugin = _Plugin(job, seat, blank)
     with _kept_as_it_was():
-        suite = job.suite or exercise.suite
         how = ["--maxfail=1"] if job.stop_early else []
         where = ["--rootdir", str(suite.parent), str(suite)]
         sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
-        status = pytest.main([*_PYTEST, *how, *where], plugins=[plugin])
+        status = pytest.main([*_PYTEST, *how, *where], plugins=[_Hooks(plugin)])
         return _verdict(job, plugin, status)
 
 
-def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
+def _verdict(job: Job, plugin: _Plugin, status: int, stage: Stage | None = None) -> Graded:
     """A pass needs proof: a record for each test that was expected, and each of them a pass."""
     exercise = job.exercise
     if plugin.broken or not plugin.expected:
@@ -337,12 +468,23 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
         if job.on_verdict is not None:
             job.on_verdict(replace(_ended(job, outcome, failure), tests=tuple(tests)))
         passed = {test.id for test in tests if test.outcome == "passed"}
+        heard = stage.heard(exercise.id) if stage is not None and plugin.script else None
         mistake = diagnose(
-            [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
+            [
+                Seen(log, test_id in passed, test_id, test_id in plugin.followed)
+                for test_id, log in plugin.logs.items()
+            ],
             known_wrongs(plugin.suite),
-            lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
+            functools.partial(_room, job),
+            plugin.script,
+            heard,
         )
     return replace(_ended(job, outcome, failure), tests=tuple(tests), mistake=mistake)
+
+
+def _room(job: Job, wrong: KnownWrong | None) -> Room:
+    """A room that holds the solution, with a mistake put into it."""
+    return variant_room(job.solutions, job.exercise.module, *([wrong] if wrong else []))
 
 
 def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
@@ -363,56 +505,38 @@ def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
     )
 
 
-class _Plugin:
-    """pytest's side: the `student` fixture, and a record of every test."""
+class _Hooks:
+    """pytest's side: it hands on to the grading that is under way."""
 
-    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...]):
-        self.job = job
-        self.seat = seat
-        self.blank = blank
-        self.expected: dict[str, Text] = {}
-        self.records: dict[str, Test] = {}
-        self.logs: dict[str, list[Asked]] = {}
-        self.clues: dict[str, explanation.Clue] = {}
-        self.places: dict[str, int] = {}
-        self.cases: dict[str, str] = {}
-        self.origins = 0
-        self.suite: ModuleType | None = None
-        self.broken = ""
+    def __init__(self, now: _Plugin | None = None):
+        self.now = now
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self.broken = str(report.longrepr)
+        if report.failed and self.now is not None:
+            self.now.broken = str(report.longrepr)
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self.broken = str(excrepr)
+        if self.now is not None:
+            self.now.broken = str(excrepr)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        places = {name: place for place, name in enumerate(self.job.first)}
-        items.sort(key=lambda item: places.get(item.name, len(places)))
+        if self.now is not None:
+            places = {name: place for place, name in enumerate(self.now.job.first)}
+            items.sort(key=lambda item: places.get(item.name, len(places)))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
-            assert isinstance(item, pytest.Function)
-            self.expected[item.name] = claim(item.function)
-            self.suite = item.module
-            self.places.setdefault(item.function.__name__, len(self.places))
-            if (drawn := getattr(item, "callspec", None)) is not None:
-                self.cases[item.name] = show.case(drawn.params)
+        if self.now is not None:
+            self.now.collected(session.items)
 
     @pytest.fixture
     def student(self, request: pytest.FixtureRequest) -> Student:
-        self.seat.refresh()
-        student = Student(self.seat.backend, _names(self.job.exercise), self.job.exercise.file)
-        self.logs[request.node.name] = student._log
-        student.seed(_number(self.job.seed, "room", request.node.name))
-        return student
+        assert self.now is not None
+        return self.now.student(request.node.name)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        seed(_number(self.job.seed, "inputs", item.name))
-        if self.seat.output is not None:
-            self.seat.output.begin()
+        assert self.now is not None
+        self.now.begin(item)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -423,6 +547,88 @@ class _Plugin:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport:
+        assert self.now is not None
+        return self.now.report(item, call)
+
+
+class _Plugin:
+    """One grading: the learner's code is asked, and every test gets a record."""
+
+    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...], script: Script | None = None):
+        self.job = job
+        self.seat = seat
+        self.blank = blank
+        self.script = script
+        self.expected: dict[str, Text] = {}
+        self.records: dict[str, Test] = {}
+        self.logs: dict[str, list[Asked]] = {}
+        self.followed: set[str] = set()  # the tests that went as in the script
+        self.resumed: rehearsal.Resumed | None = None
+        self.clues: dict[str, explanation.Clue] = {}
+        self.places: dict[str, int] = {}
+        self.cases: dict[str, str] = {}
+        self.origins = 0
+        self.suite: ModuleType | None = None
+        self.broken = ""
+
+    def collected(self, items: Sequence[pytest.Item]) -> None:
+        """Take note of the tests that there are."""
+        for item in items:
+            assert isinstance(item, pytest.Function)
+            self.expected[item.name] = claim(item.function)
+            self.suite = item.module
+            self.places.setdefault(item.function.__name__, len(self.places))
+            if (drawn := getattr(item, "callspec", None)) is not None:
+                self.cases[item.name] = show.case(drawn.params)
+
+    def follows(self, item: pytest.Function) -> bool:
+        """Ask what a test asks; whether all answers are those that it passes on.
+
+        Where they are not, the test itself is run, and takes the answers that have come already.
+        """
+        self.resumed = None
+        lines = self.script.of(item.name) if self.script is not None else ()
+        if not lines:
+            return False
+        started = time.perf_counter()
+        try:
+            self.seat.refresh()
+        except (StudentFailure, NurseryError):
+            return False  # what is wrong is found once more by the test itself
+        if self.seat.output is not None:
+            self.seat.output.begin()
+        came = rehearsal.follow(lines, self.seat.backend)
+        if len(came) == len(lines) and came[-1].agrees:
+            self.logs[item.name] = [line.asked for line in lines]
+            self.followed.add(item.name)
+            self.note(item, "passed", None, time.perf_counter() - started)
+            return True
+        self.resumed = rehearsal.Resumed(self.seat.backend, came)
+        return False
+
+    @property
+    def strayed(self) -> bool:
+        """Whether the test that was run did not ask what it asked in the script."""
+        return self.resumed is not None and self.resumed.strayed
+
+    def student(self, test: str) -> Student:
+        """The learner's code, as a test sees it."""
+        backend: Backend | rehearsal.Resumed | None = self.resumed
+        if backend is None:
+            self.seat.refresh()
+            backend = self.seat.backend
+        student = Student(backend, _names(self.job.exercise), self.job.exercise.file)
+        self.logs[test] = student._log
+        student.seed(_number(self.job.seed, "room", test))
+        return student
+
+    def begin(self, item: pytest.Item) -> None:
+        """A test begins: its inputs are drawn from the seed, and it is heard what it prints."""
+        seed(_number(self.job.seed, "inputs", item.name))
+        if self.seat.output is not None and self.resumed is None:
+            self.seat.output.begin()
+
+    def report(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
         """Keep the record, and spare pytest the work of putting a traceback into words."""
         assert isinstance(item, pytest.Function)
         assert call.when != "collect"

@@ -25,12 +25,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import jail, seccomp, wire, worker
+from . import jail, pages, seccomp, wire, worker
+from .scratch import ScratchError, scratch_folder
 
 try:
     import fcntl
 except ImportError:  # Windows, where nothing is forked either
     fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Lease", "Nursery", "NurseryError", "ScratchError"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4
@@ -38,25 +41,6 @@ _MAX_FDS = 4
 
 class NurseryError(Exception):
     """The fork server cannot be started, or has gone."""
-
-
-class ScratchError(Exception):
-    """There is no folder that can be written, or no room in it."""
-
-
-def scratch_folder() -> str:
-    """Make a folder in which every worker gets one of its own.
-
-    Raises:
-        ScratchError: there is no room for it.
-    """
-    try:
-        return tempfile.mkdtemp(prefix="happyllm-")
-    except OSError as error:
-        raise ScratchError(
-            f"{error.filename or 'scratch folder'}: {error.strerror}; "
-            "make room there, or set TMPDIR to a folder that can be written"
-        ) from error
 
 
 # ---- the side that asks
@@ -71,7 +55,8 @@ class Nursery:
         Raises:
             ScratchError: there is no room for its scratch folder.
         """
-        self._scratch = scratch_folder()
+        self._folder = scratch_folder()
+        self._scratch = self._folder.path
         self._connection, theirs = socket.socketpair()
         start = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
@@ -148,7 +133,7 @@ class Nursery:
             self._process.wait()
         with contextlib.suppress(OSError):
             os.close(self._errors)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.remove()
 
     def __enter__(self) -> Nursery:
         return self
@@ -183,6 +168,10 @@ class Lease:
         with theirs:
             _ask(self.connection, {"op": "lease"}, [theirs.fileno()])
         return Lease(ours)
+
+    def settle(self) -> None:
+        """Have the server make itself cheap to fork: there will be many workers."""
+        _ask(self.connection, {"op": "settle"})
 
     def end_worker(self, number: int) -> Ending:
         """Kill a worker with all its children, and say how it ended."""
@@ -318,6 +307,9 @@ class _Server:
     def do_lease(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         self.selector.register(socket.socket(fileno=os.dup(fds[0])), selectors.EVENT_READ)
         return {}
+
+    def do_settle(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
+        return {"large": pages.gather()}
 
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])
