@@ -47,11 +47,12 @@ class _Machine:
 
 @dataclass
 class _Sent:
-    """A hand-in that is out, and how often it has been tried."""
+    """A hand-in that is out: how often it has been tried, and which machines may take it."""
 
     task: Task
     files: Mapping[str, str]
     tries: int = 1
+    to: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -157,10 +158,12 @@ class Cluster:
             "files": dict(sent.files),
             "left": [one.id for one in sent.task.exercises],
         }
+        # Never to nobody: that would be to anybody. Where no machine is left it waits for the old.
+        sent.to = frozenset(self._machines.fit) or sent.to
         future = self._client.submit(
             site.grade,
             json.dumps(wanted).encode(),
-            workers=list(self._machines.fit),
+            workers=sorted(sent.to),
             allow_other_workers=False,
             pure=False,
         )
@@ -216,13 +219,13 @@ class Cluster:
             del self._machines.fit[gone]
         new = {address: one for address, one in workers.items() if address not in self._known()}
         if new:
-            alone = not self._machines.fit
             self._admit(new)
-            if alone and self._machines.fit:  # what is out waits for machines that are no more
-                for future, sent in list(out.items()):
-                    del out[future]
-                    future.cancel()
-                    self._send(sent, out)
+        there = self._machines.fit.keys()
+        for future, sent in list(out.items()):
+            if there and not sent.to & there:  # it waits for machines that are no more
+                del out[future]
+                future.cancel()
+                self._send(sent, out)
         if self._machines.fit:
             return time.monotonic()
         if time.monotonic() > alive_at + self._patience_s:
