@@ -29,6 +29,7 @@ from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import NurseryError
 from happyllm import __version__
 
+from . import policy
 from .problems import ClassroomError
 
 TEMPLATES: Final = Path(__file__).parent / "edition"
@@ -158,8 +159,8 @@ def vacant(out: Path) -> None:
         )
 
 
-def write(made: Edition, out: Path) -> None:
-    """Write an edition into a vacant folder, whole or not at all.
+def write(files: Mapping[str, bytes], out: Path) -> None:
+    """Write files into a vacant folder, all or none.
 
     Raises:
         ReleaseError: there is something in it, or it cannot be written.
@@ -170,7 +171,7 @@ def write(made: Edition, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
-            for name, data in made.files.items():
+            for name, data in files.items():
                 path = draft / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
@@ -215,6 +216,32 @@ def _unwritable(path: Path, error: OSError) -> ReleaseError:
             f"{path}：无法写入：{why}；请腾出空间，或换一个位置。",
         )
     )
+
+
+def grading(chapter: str, known: Catalogue, rules: Path | None = None) -> dict[str, bytes]:
+    """The instructor's own repository: what collects and grades the students' repositories there.
+
+    Raises:
+        ClassroomError: there is no such chapter, or the policy cannot be.
+    """
+    chapter_of(chapter, known)
+    text = policy.load(rules, known).text if rules is not None else _POLICY
+    return {
+        ".github/workflows/grade.yml": template("grade.yml").replace("{chapter}", chapter).encode(),
+        "policy.toml": text.encode(),
+        "repositories.txt": b"# s1 https://github.com/course/s1.git\n",
+        ".gitignore": b"grades/\nhand-ins/\n",
+    }
+
+
+_POLICY: Final = """\
+[assignment]
+attempt = "last"
+# [due]
+# at = 2026-11-01T23:59:00+08:00
+[feedback]
+level = "full"
+"""
 
 
 # ---- the wheel

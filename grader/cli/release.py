@@ -30,6 +30,10 @@ SAID = {
         "{path}: for Gradescope. It holds the hidden tests and the solutions; give it to nobody.",
         "{path}：用于 Gradescope。内含隐藏测试和参考答案，请勿外传。",
     ),
+    "grading": Text(
+        "{path}: your own repository. List the students' in repositories.txt; keep it private.",
+        "{path}：教师自己的仓库。请在 repositories.txt 中列出学生的仓库，并保持私有。",
+    ),
     "next": Text(
         "Next: try it (python -m pytest there fails on every stub), then push it to a repository "
         "that students copy.",
@@ -51,10 +55,15 @@ SAID = {
     help="Write an autograder for Gradescope, a zip.",
 )
 @click.option(
+    "--grading",
+    type=click.Path(path_type=Path),
+    help="Make a repository of your own that collects and grades, for GitHub, in this folder.",
+)
+@click.option(
     "--policy",
     "policy_file",
     type=click.Path(path_type=Path),
-    help="The rules that the autograder goes by.",
+    help="The rules that --gradescope and --grading go by.",
 )
 @click.option(
     "--wheels",
@@ -69,6 +78,7 @@ def release(
     wheel: bool,
     book: str,
     archive: Path | None,
+    grading: Path | None,
     policy_file: Path | None,
     wheels: Path | None,
     backend: Backend | None,
@@ -77,18 +87,20 @@ def release(
     """Make the student edition of a chapter in OUT: stubs, public tests, and CI for them.
 
     It needs nothing of this project, and holds no hidden test, no solution and no reference; the
-    answers of the public tests are recorded. With --gradescope the autograder is made as well, or
-    alone where no OUT is named.
+    answers of the public tests are recorded. With --gradescope the autograder is made as well, with
+    --grading a workflow that grades; both alone where no OUT is named.
     """
     from grader.classroom import gradescope
     from grader.classroom import release as releases
 
-    if out is None and archive is None:
-        raise click.UsageError("name a folder OUT for the student edition, or a --gradescope zip")
+    if out is None and archive is None and grading is None:
+        raise click.UsageError("name a folder OUT for the student edition, or --gradescope ZIP")
     if out is None and (wheel or book):
         raise click.UsageError("--wheel and --book belong to a student edition; name a folder OUT")
-    if archive is None and (policy_file or wheels):
-        raise click.UsageError("--policy and --wheels belong to --gradescope; name a zip by it")
+    if archive is None and grading is None and policy_file:
+        raise click.UsageError("--policy belongs to --gradescope or --grading; name one of them")
+    if archive is None and wheels:
+        raise click.UsageError("--wheels belongs to --gradescope; name a zip by it")
     known = catalogue.load()
 
     def say(key: str, **values: object) -> None:
@@ -98,7 +110,7 @@ def release(
         if out is not None:
             releases.vacant(out)
             made = releases.edition(chapter, known, lang, book=book, backend=backend)
-            releases.write(made, out)
+            releases.write(made.files, out)
             tests = sum(made.tests.values())
             say("made", out=out, exercises=len(made.tests), tests=tests, files=len(made.files))
             if made.bare:
@@ -112,5 +124,8 @@ def release(
             data = gradescope.autograder(chapter, known, lang, rules=policy_file, wheels=wheels)
             releases.save(archive, data)
             say("gradescope", path=archive)
+        if grading is not None:
+            releases.write(releases.grading(chapter, known, policy_file), grading)
+            say("grading", path=grading)
         if out is not None:
             say("next")

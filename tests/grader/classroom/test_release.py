@@ -38,7 +38,7 @@ def made() -> Edition:
 
 @pytest.fixture
 def folder(made: Edition, tmp_path: Path) -> Path:
-    release.write(made, tmp_path / "edition")
+    release.write(made.files, tmp_path / "edition")
     return tmp_path / "edition"
 
 
@@ -206,10 +206,10 @@ def test_pip_installs_the_wheel_which_places_the_same_folder(made: Edition, tmp_
 
 def test_what_is_there_is_not_overwritten(made: Edition, tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
-    release.write(made, tmp_path)  # git's own folder is none of it
+    release.write(made.files, tmp_path)  # git's own folder is none of it
     assert (tmp_path / "README.md").exists()
     with pytest.raises(ReleaseError, match="is not empty"):
-        release.write(made, tmp_path)
+        release.write(made.files, tmp_path)
 
 
 def test_a_chapter_that_is_not_there_is_named_with_those_that_are() -> None:
