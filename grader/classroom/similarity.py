@@ -7,6 +7,7 @@ nature is not compared at all: everybody's would look alike.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections import Counter, defaultdict
@@ -106,7 +107,7 @@ def compare(
     hand_ins: Sequence[HandedIn], what: Assignment, threshold: float = THRESHOLD
 ) -> Resemblance:
     """Compare every hand-in with every other."""
-    shown = _shown_by_the_book()
+    shown = _shown(tuple(shelf.pages()))
     found: dict[tuple[str, str], list[Match]] = defaultdict(list)
     exercises: list[Compared] = []
     not_compared = [
@@ -252,10 +253,11 @@ def _span(tile: Tile, left: Folded, right: Folded) -> Span:
     )
 
 
-def _shown_by_the_book() -> frozenset[Gram]:
+@functools.lru_cache(maxsize=2)
+def _shown(pages: tuple[str, ...]) -> frozenset[Gram]:
     """What the pages of the book show as Python; a page is one text, as it is run."""
     shown: set[Gram] = set()
-    for page in shelf.pages():
+    for page in pages:
         try:
             shown.update(grams(fold("\n".join(_BLOCK.findall(page))).codes))
         except FoldingError:
