@@ -82,7 +82,14 @@ def _independent(one: ast.stmt, other: ast.stmt) -> bool:
 
 def _written(statement: ast.stmt) -> set[str]:
     assert isinstance(statement, ast.Assign)
-    return {ast.unparse(part) for target in statement.targets for part in _parts(target)}
+    return {_whole(part) for target in statement.targets for part in _parts(target)}
+
+
+def _whole(target: ast.expr) -> str:
+    """What is changed by writing to it: of `x[:, 1:]` it is `x`."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return ast.unparse(target)
 
 
 def _parts(target: ast.expr) -> list[ast.expr]:
