@@ -32,6 +32,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; font-size: .75rem;
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .5rem;
   border-bottom: 1px solid var(--line); vertical-align: top; }
 svg { width: 100%; height: auto; } td svg { width: 120px; }
+td:has(> svg) { white-space: nowrap; vertical-align: top; }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 .bar { fill: #4c8eda; } .rest { fill: var(--line); } .axis { stroke: currentColor; }
 """
