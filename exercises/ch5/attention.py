@@ -106,8 +106,9 @@ class Attention(nn.Module):
         """
         # Step 1: project, and split the last axis into heads.
         # Step 2: turn queries and keys (not values) to their positions; then cache keys, values.
-        # Step 3: give every query head its keys and values, and put the heads before the tokens.
-        # Step 4: attend, by the path that flash_attn chooses.
+        # Step 3: attend, by the path that flash_attn chooses. The kernel shares out K heads itself;
+        # the formula wants every query head's own, which copies the whole cache for each token.
+        # Step 4: put the heads before the tokens, and attend.
         # Step 5: put the heads side by side again, project, drop out.
         raise NotImplementedError
 
@@ -118,8 +119,8 @@ class Attention(nn.Module):
 
         Args:
             q: (B, H, T, d).
-            k: (B, H, S, d).
-            v: (B, H, S, d).
+            k: (B, K, S, d): as in `repeat_kv`, a run of H / K query heads shares each head.
+            v: (B, K, S, d).
             mask: As in `forward`.
 
         Returns:
@@ -127,7 +128,8 @@ class Attention(nn.Module):
         """
         # Step 1: the kernel's is_causal aligns to the start, so it serves T == S only; a lone last
         # query sees every key and needs no mask; between the two, make the causal mask.
-        # Step 2: call the kernel; it has to be told that nothing is dropped outside training.
+        # Step 2: call the kernel; it has to be told that query heads share (GQA), and that nothing
+        # is dropped outside training.
         raise NotImplementedError
 
     def explicit_attention(

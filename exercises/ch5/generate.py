@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ch5.model import Transformer
 
 
-# no_grad, not inference_mode: tokens made under the latter cannot be trained on, as RLHF does.
 @torch.no_grad()
 def generate(
     model: Transformer,

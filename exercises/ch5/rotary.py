@@ -103,10 +103,10 @@ def apply_rotary_emb(
         Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding",
         Sections 3.2.2 and 3.4.2.
     """
-    # Step 1: in float32, split the last axis into pairs, and the pairs into firsts and seconds.
-    # Step 2: give the tables the axes of the queries, and of the keys.
-    # Step 3: turn each pair, and put its two numbers side by side again.
-    # Step 4: return them in the dtypes that came in.
+    # Step 1: in float32, make the two tables one of complex numbers, cos + i sin.
+    # Step 2: read each pair (a, b) of the last axis as a complex number, a + bi.
+    # Step 3: give the table the axes of z; a product of complex numbers is a turn.
+    # Step 4: read them as pairs side by side again, in the dtype that came in.
     raise NotImplementedError
 
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from grader.authoring.mutants import mutate
+from grader.authoring.mutants import Mutant, mutate
 from grader.authoring.provers import ProverFault, Provers
 from grader.catalogue import Catalogue, Exercise
 from grader.report import build
@@ -215,12 +215,12 @@ class Proof:
 def prove(material: Material, provers: Provers) -> Proof:
     """Show a suite everything that it must accept and everything that it must not."""
     tasks = Tasks(material)
-    try:
-        says = provers.ask(tasks.marks())
-        solution = provers.ask(tasks.submission(material.solution))
-        stub = provers.ask(tasks.submission(material.stub))
-    except ProverFault as fault:
-        return Proof(broken=str(fault))
+    answers = provers.ask_all([tasks.marks(), tasks.submission(material.stub)])
+    answers += provers.ask_all([tasks.submission(material.solution)])  # alone: its time is told
+    for answer in answers:
+        if isinstance(answer, ProverFault):
+            return Proof(broken=str(answer))
+    says, stub, solution = cast("list[dict[str, Any]]", answers)
     equivalents = tuple(Named(**entry) for entry in says["equivalents"])
     proof = Proof(
         tests=tuple(Claim(*entry) for entry in solution["tests"]),
@@ -231,22 +231,29 @@ def prove(material: Material, provers: Provers) -> Proof:
     if solution["outcome"] != "passed":
         return proof
     limit = max(MUTANT_SECONDS, 10 * solution["duration_s"])
-    mutants = mutate(material.solution, material.exercise.blanks, material.exercise.file)
-    todo: list[tuple[str, int, dict[str, Any]]] = []  # what it is for, its seed, the task
-    todo += [("again", seed, tasks.variants(seed)) for seed in SEEDS]
-    for one in says["wrongs"]:
-        todo += [
-            (f"wrong {one['id']}", seed, tasks.variants(seed, one["id"], diagnose=number == 0))
-            for number, seed in enumerate(MISTAKE_SEEDS)
-        ]
-    for one in says["rights"]:
-        todo += [(f"right {one['id']}", seed, tasks.variants(seed, one["id"])) for seed in SEEDS]
-    todo += [
-        (f"mutant {one.id}", MUTANT_SEED, tasks.submission(one.text, limit)) for one in mutants
-    ]
+    mutants: list[Mutant] = []
+    asked: list[tuple[str, int]] = []  # what a task is for, and its seed
+
+    def todo() -> Iterator[dict[str, Any]]:
+        for one in says["wrongs"]:
+            for number, seed in enumerate(MISTAKE_SEEDS):
+                asked.append((f"wrong {one['id']}", seed))
+                yield tasks.variants(seed, one["id"], diagnose=number == 0)
+        for seed in SEEDS:
+            asked.append(("again", seed))
+            yield tasks.variants(seed)
+        for one in says["rights"]:
+            for seed in SEEDS:
+                asked.append((f"right {one['id']}", seed))
+                yield tasks.variants(seed, one["id"])
+        # The judges are at work by now; making the mutants takes a while.
+        mutants.extend(mutate(material.solution, material.exercise.blanks, material.exercise.file))
+        for mutant in mutants:
+            asked.append((f"mutant {mutant.id}", MUTANT_SEED))
+            yield tasks.submission(mutant.text, limit)
+
     runs: dict[str, list[Run]] = {}
-    answers = provers.ask_all(task for _, _, task in todo)
-    for (purpose, seed, _), answer in zip(todo, answers, strict=True):
+    for (purpose, seed), answer in zip(asked, provers.ask_all(todo()), strict=True):
         runs.setdefault(purpose, []).append(_run(answer, seed))
     return dataclasses.replace(
         proof,

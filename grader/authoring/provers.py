@@ -75,7 +75,7 @@ def at_work(jobs: int, preload: Iterable[str] = ("torch",)) -> Iterator[Provers]
         ProverFault: the fork server cannot be started.
     """
     try:
-        with open_nursery(preload) as nursery:
+        with open_nursery(preload, many=True) as nursery:
             connections = [nursery.fork_judge(ENTRY) for _ in range(jobs)]
             try:
                 yield Provers(connections, nursery)

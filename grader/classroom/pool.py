@@ -317,7 +317,7 @@ class _Source:
 
     def _open(self) -> Nursery | Spawner:
         try:
-            return open_nursery(engine.preloads(self._exercises), self._backend)
+            return open_nursery(engine.preloads(self._exercises), self._backend, many=True)
         except NurseryError as error:
             raise engine.EngineFault(str(error)) from error
 

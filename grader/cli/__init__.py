@@ -8,8 +8,9 @@ import sys
 def main() -> None:
     """Run the command line; the exit status is 0, 1, 2, 3 or 130, as `--help` says."""
     try:
+        from happyllm.streams import prepare
+
         from .command import command
-        from .streams import prepare
 
         prepare()
         sys.exit(command.main(prog_name="happyllm-grade", standalone_mode=False) or 0)

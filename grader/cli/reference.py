@@ -1,7 +1,8 @@
-"""A Python-Markdown extension: `!commands` becomes the reference of the command line.
+"""A Python-Markdown extension: `!commands` becomes the reference of a command line.
 
-It is made from the commands themselves. Their help is English; `chinese.toml` beside this file says
-it in Chinese, by the English that it translates, so that what has changed is seen to be missing.
+`!commands happyllm` is that of the other command. It is made from the commands themselves. Their
+help is English; `chinese.toml` beside this file says it in Chinese, by the English that it
+translates, so that what has changed is seen to be missing.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from markdown.extensions import Extension
 from grader.book.directives import LineDirectives
 from grader.catalogue import Text
 from grader.cli.command import command
+from happyllm.cli.command import command as training
 
 CHINESE: Final = Path(__file__).with_name("chinese.toml")
-PROGRAM: Final = "happyllm-grade"
+PROGRAMS: Final = {"happyllm-grade": command, "happyllm": training}
+PROGRAM: Final = "happyllm-grade"  # where the directive names none
 HEADS: Final = {
     "en": "| Option | What it does |\n|---|---|",
     "zh": "| 选项 | 作用 |\n|---|---|",
@@ -39,7 +42,9 @@ class Commands(Extension):
 
     def extendMarkdown(self, md: Markdown) -> None:
         words = None if self.getConfig("language") == "en" else chinese()
-        directives = LineDirectives({"commands": lambda _: reference(words)})
+        directives = LineDirectives(
+            {"commands": lambda name: reference(words, name.strip() or PROGRAM)}
+        )
         md.preprocessors.register(directives, "happyllm_commands", 27.5)
 
 
@@ -55,27 +60,28 @@ def chinese() -> Mapping[str, str]:
 
 
 def texts() -> Iterator[str]:
-    """Every help text of the command line that a reference shows."""
-    for _, one in _commands():
-        yield _help(one)
-        for parameter in one.params:
-            if isinstance(parameter, click.Option) and not parameter.hidden:
-                yield parameter.help or ""
-                if isinstance(parameter.show_default, str):
-                    yield parameter.show_default
+    """Every help text of the command lines that a reference shows."""
+    for program in PROGRAMS:
+        for _, one in _commands(program):
+            yield _help(one)
+            for parameter in one.params:
+                if isinstance(parameter, click.Option) and not parameter.hidden:
+                    yield parameter.help or ""
+                    if isinstance(parameter.show_default, str):
+                        yield parameter.show_default
 
 
-def reference(words: Mapping[str, str] | None = None) -> str:
-    """The reference as Markdown; `words` says it in another language."""
+def reference(words: Mapping[str, str] | None = None, program: str = PROGRAM) -> str:
+    """The reference of a program as Markdown; `words` says it in another language."""
     language = "en" if words is None else "zh"
 
     def say(text: str) -> str:
         return (words or {}).get(text, text)
 
     parts = []
-    for name, one in _commands():
-        usage = " ".join((PROGRAM, *filter(None, [name]), *_usage(one)))
-        parts += [f"## `{name or PROGRAM}` {{ #{name or 'usage'} }}", f"```text\n{usage}\n```"]
+    for name, one in _commands(program):
+        usage = " ".join((program, *filter(None, [name]), *_usage(one, program)))
+        parts += [f"## `{name or program}` {{ #{name or 'usage'} }}", f"```text\n{usage}\n```"]
         parts.append(_paragraphs(say(_help(one))))
         rows = [_row(p, say, language) for p in one.params if isinstance(p, click.Option)]
         if rows:
@@ -83,20 +89,21 @@ def reference(words: Mapping[str, str] | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def _commands() -> Iterator[tuple[str, click.Command]]:
+def _commands(program: str) -> Iterator[tuple[str, click.Command]]:
     """The group itself, under no name, and each of its commands."""
-    assert isinstance(command, click.Group)
-    context = click.Context(command)
-    yield "", command
-    for name in command.list_commands(context):
-        one = command.get_command(context, name)
+    group = PROGRAMS[program]
+    assert isinstance(group, click.Group)
+    context = click.Context(group)
+    yield "", group
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
         if one is not None and not one.hidden:
             yield name, one
 
 
-def _usage(one: click.Command) -> list[str]:
+def _usage(one: click.Command, program: str) -> list[str]:
     if isinstance(one, click.Group):
-        return ["[TARGET]… [OPTIONS]"]
+        return ["[TARGET]… [OPTIONS]"] if program == PROGRAM else ["COMMAND …"]
     context = click.Context(one)
     return [piece for piece in one.collect_usage_pieces(context) if piece]
 

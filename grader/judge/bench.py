@@ -52,8 +52,7 @@ def main(connection: socket.socket, lease: Lease) -> NoReturn:
         gc.collect()
         gc.freeze()  # forks need not copy these pages to count what is on them
         if order.get("many"):
-            pages.gather()
-            lease.settle()
+            pages.join()
         _Bench(connection, lease, stage, jobs).run()
 
     session.on_stage(suites, serve)

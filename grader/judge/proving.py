@@ -6,6 +6,7 @@ the answers mean is decided by `grader.authoring.soundness`.
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import signal
@@ -15,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from grader.catalogue import Exercise
@@ -25,8 +26,8 @@ from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
 from grader.sandbox.spawned import SpawnLease
 
-from . import marks
-from .session import Job, grade_in_worker, grade_room
+from . import marks, session
+from .session import Job
 from .student import AnyLease
 
 
@@ -34,15 +35,45 @@ def main(connection: wire.Line, lease: AnyLease) -> None:
     """Carry out tasks from `connection` until it closes, and answer each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what is imported stays; looking through it again and again takes time
-    killers = Killers()
-    while (body := wire.receive(connection)) is not None:
-        if isinstance(lease, SpawnLease):
-            lease.expect(2)  # one for this task, and one for the next
+    desk = _Desk(connection, lease)
+    while desk.task is not None:
+        suite = Path(desk.task["suite"])
+        if not (suite.is_file() and session.collect(suite, desk.work)):
+            desk.carry_out(None)  # which says what is wrong with the suite
+
+
+class _Desk:
+    """One task after another, those of one suite by one collection of it."""
+
+    def __init__(self, connection: wire.Line, lease: AnyLease):
+        self.connection = connection
+        self.lease = lease
+        self.killers = Killers()
+        self.task = self.next()
+
+    def next(self) -> Mapping[str, Any] | None:
+        """Wait for a task; None when there will be no more."""
+        body = wire.receive(self.connection)
+        task: Mapping[str, Any] | None = None if body is None else wire.decode(body)
+        return task
+
+    def work(self, collected: session.Collected) -> None:
+        """Carry out tasks until one comes that is of another suite."""
+        while self.task is not None and collected.holds(Path(self.task["suite"])):
+            self.carry_out(collected)
+
+    def carry_out(self, collected: session.Collected | None) -> None:
+        assert self.task is not None
+        if isinstance(self.lease, SpawnLease):
+            self.lease.expect(2)  # one for this task, and one for the next
         try:
-            reply: dict[str, Any] = {"answer": answer(wire.decode(body), lease, killers)}
+            reply: dict[str, Any] = {
+                "answer": answer(self.task, self.lease, self.killers, collected)
+            }
         except Exception:
             reply = {"fault": traceback.format_exc()[-3000:]}
-        connection.sendall(wire.frame(wire.encode(reply)))
+        self.connection.sendall(wire.frame(wire.encode(reply)))
+        self.task = self.next()
 
 
 class Killers:
@@ -60,8 +91,13 @@ class Killers:
             self._counts[job.exercise.id][first.id] += 1
 
 
-def answer(task: Mapping[str, Any], lease: AnyLease, killers: Killers) -> dict[str, Any]:
-    """Carry out one task.
+def answer(
+    task: Mapping[str, Any],
+    lease: AnyLease,
+    killers: Killers,
+    collected: session.Collected | None = None,
+) -> dict[str, Any]:
+    """Carry out one task, by the suite as it is collected, or else by a collection of its own.
 
     `do` is `marks` (what the suite says of itself), `submission` (a text, in the jail) or
     `variants` (the solution with variants of the suite put into it; with none, the solution).
@@ -69,10 +105,10 @@ def answer(task: Mapping[str, Any], lease: AnyLease, killers: Killers) -> dict[s
     job = _job(task)
     if task["do"] == "marks":
         return _marks(_suite(job))
+    if job.stop_early:
+        job = replace(job, first=killers.of(job))
     if task["do"] == "submission":
-        if job.stop_early:
-            job = replace(job, first=killers.of(job))
-        graded = grade_in_worker(job, lease)
+        graded = session.grade_in_worker(job, lease, collected)
         killers.note(job, graded)
         return _told(graded)
     suite = _suite(job)
@@ -82,7 +118,7 @@ def answer(task: Mapping[str, Any], lease: AnyLease, killers: Killers) -> dict[s
     room = marks.variant_room(
         job.solutions, job.exercise.module, *(known[name] for name in task["variants"])
     )
-    return _told(grade_room(job, room))
+    return _told(session.grade_room(job, room, collected))
 
 
 def _job(task: Mapping[str, Any]) -> Job:
@@ -107,11 +143,16 @@ def _suite(job: Job) -> ModuleType:
     path = job.suite or job.exercise.suite
     spec = importlib.util.spec_from_file_location(f"suite_of_{job.exercise.name}", path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    exec(_compiled(path, path.read_bytes()), module.__dict__)
     return module
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(path: Path, text: bytes) -> CodeType:
+    """The suite's code: each variant gets a fresh module, and compiling takes longest of it."""
+    return compile(text, path, "exec", dont_inherit=True)
 
 
 def _marks(suite: ModuleType) -> dict[str, Any]:

@@ -120,10 +120,12 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: AnyLease, stage: Stage | None = None) -> Graded:
+def grade_in_worker(
+    job: Job, lease: AnyLease, collected: Collected | Stage | None = None
+) -> Graded:
     """Grade in jailed workers; a new one follows where the learner's code ended the last.
 
-    On a stage, the suite is collected already, and what the solution answers may be known.
+    The suite may be collected already; on a stage it is, and what the solution answers is known.
     """
     seat = _WorkerSeat(job, lease, Output(job.output_bytes))
     started = time.monotonic()
@@ -139,7 +141,7 @@ def grade_in_worker(job: Job, lease: AnyLease, stage: Stage | None = None) -> Gr
         job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
         try:
-            graded = _grade(job, seat, stage)
+            graded = _grade(job, seat, collected)
         except Strayed:  # it has to be asked everything anew, by the suite itself
             seat.close()
             seat = _WorkerSeat(job, lease, Output(job.output_bytes))
@@ -161,12 +163,59 @@ def grade_in_process(job: Job) -> Graded:
     return replace(graded, duration_s=round(time.monotonic() - started, 4))
 
 
-def grade_room(job: Job, room: Room) -> Graded:
+def grade_room(job: Job, room: Room, collected: Collected | None = None) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
-    return _grade(job, _FixedSeat(room))
+    return _grade(job, _FixedSeat(room), collected)
 
 
 # ---- suites that are collected before anything is graded
+
+
+class Collected:
+    """A suite that pytest has collected once, for as many gradings as there are."""
+
+    def __init__(self, suite: Path, text: bytes, hooks: _Hooks, items: Sequence[pytest.Function]):
+        self._suite = suite
+        self._text = text
+        self._hooks = hooks
+        self._items = items
+
+    def holds(self, suite: Path) -> bool:
+        """Whether it is this suite that was collected, as its file is now."""
+        return suite == self._suite and suite.is_file() and suite.read_bytes() == self._text
+
+    def run(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> _Plugin:
+        """Run the tests as `pytest.main` would, on other code; the records come back."""
+        plugin = self._hooks.now = _Plugin(job, seat, blank)
+        items = sorted(self._items, key=plugin.place)
+        plugin.collected(items)
+        for item in items:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if job.stop_early and plugin.records[item.name].outcome != "passed":
+                break
+        return plugin
+
+
+def collect(suite: Path, use: Callable[[Collected], None]) -> bool:
+    """Have pytest collect a suite, and let `use` grade with it until it returns.
+
+    pytest takes longer to begin and to collect than most mistakes take to be found out; whoever
+    grades hundreds of submissions by one suite pays for that once.
+
+    Returns:
+        Whether there was something to use: not where the suite cannot be collected.
+    """
+    text = suite.read_bytes()
+    used = []
+
+    def then(hooks: _Hooks, items: Mapping[Path, Sequence[pytest.Function]]) -> None:
+        if suite in items and not hooks.broken:
+            used.append(suite)
+            use(Collected(suite, text, hooks, items[suite]))
+
+    with _kept_as_it_was():
+        _in_session([suite], then)
+    return bool(used)
 
 
 class Strayed(Exception):
@@ -249,6 +298,14 @@ def on_stage(suites: Iterable[Path], then: Callable[[Stage], None]) -> None:
     A suite that cannot be collected is not on the stage; what is wrong with it is told when it is
     graded.
     """
+    _in_session(suites, lambda hooks, items: then(Stage(hooks, items)))
+
+
+def _in_session(
+    suites: Iterable[Path],
+    then: Callable[[_Hooks, Mapping[Path, Sequence[pytest.Function]]], None],
+) -> None:
+    """Collect suites, those of a folder in one session, and go on when all are open."""
     folders: dict[Path, list[Path]] = defaultdict(list)
     for suite in suites:
         folders[suite.parent].append(suite)
@@ -257,11 +314,8 @@ def on_stage(suites: Iterable[Path], then: Callable[[Stage], None]) -> None:
 
     def enter(left: Sequence[Path]) -> None:
         if not left:
-            then(Stage(hooks, items))
+            then(hooks, items)
             return
-        files = [str(suite) for suite in folders[left[0]]]
-        for suite in folders[left[0]]:
-            sys.modules.pop(suite.stem, None)
 
         def go_on(session: pytest.Session) -> None:
             for item in session.items:
@@ -269,10 +323,29 @@ def on_stage(suites: Iterable[Path], then: Callable[[Stage], None]) -> None:
                     items.setdefault(item.path, []).append(item)
             enter(left[1:])
 
-        where = ["--rootdir", str(left[0]), *files]
-        pytest.main([*_PYTEST, *where], plugins=[hooks, _Instead(go_on)])
+        _main(folders[left[0]], hooks, _Instead(go_on))
 
     enter([*folders])
+
+
+def _main(suites: Sequence[Path], *plugins: object, how: Sequence[str] = ()) -> int:
+    """Have pytest run suites of one folder; it looks at none of the files beside them."""
+    for suite in suites:
+        sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
+    where = ["--rootdir", str(suites[0].parent), *map(str, suites)]
+    return pytest.main([*_PYTEST, *how, *where], plugins=[*plugins, _Only(suites)])
+
+
+class _Only:
+    """There is a suite for each exercise in a folder, and pytest would look at all of them."""
+
+    def __init__(self, suites: Sequence[Path]):
+        self.suites = set(suites)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        beside = any(collection_path.parent == suite.parent for suite in self.suites)
+        return True if beside and collection_path not in self.suites else None
 
 
 class _Instead:
@@ -397,7 +470,7 @@ def _checked(reply: Any) -> Mapping[str, Any]:
 # ---- the grading
 
 
-def _grade(job: Job, seat: _Seat, stage: Stage | None = None) -> Graded:
+def _grade(job: Job, seat: _Seat, collected: Collected | Stage | None = None) -> Graded:
     exercise = job.exercise
     if exercise.file not in job.files:
         return _ended(job, "error", _no_file(exercise))
@@ -416,17 +489,16 @@ def _grade(job: Job, seat: _Seat, stage: Stage | None = None) -> Graded:
         return _ended(job, "error", _no_name(exercise, names))
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
     suite = job.suite or exercise.suite
-    if stage is not None and stage.holds(suite):
-        plugin = _Plugin(job, seat, blank, stage.script(job))
-        with _kept_as_it_was():
-            stage.play(suite, plugin)
-            return _verdict(job, plugin, 0, stage)
-    plugin = _Plugin(job, seat, blank)
     with _kept_as_it_was():
+        if isinstance(collected, Collected):
+            return _verdict(job, collected.run(job, seat, blank), pytest.ExitCode.OK)
+        if collected is not None and collected.holds(suite):
+            plugin = _Plugin(job, seat, blank, collected.script(job))
+            collected.play(suite, plugin)
+            return _verdict(job, plugin, pytest.ExitCode.OK, collected)
+        plugin = _Plugin(job, seat, blank)
         how = ["--maxfail=1"] if job.stop_early else []
-        where = ["--rootdir", str(suite.parent), str(suite)]
-        sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
-        status = pytest.main([*_PYTEST, *how, *where], plugins=[_Hooks(plugin)])
+        status = _main([suite], _Hooks(plugin), how=how)
         return _verdict(job, plugin, status)
 
 
@@ -510,10 +582,13 @@ class _Hooks:
 
     def __init__(self, now: _Plugin | None = None):
         self.now = now
+        self.broken = ""
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed and self.now is not None:
-            self.now.broken = str(report.longrepr)
+        if report.failed:
+            self.broken = str(report.longrepr)
+            if self.now is not None:
+                self.now.broken = self.broken
 
     def pytest_internalerror(self, excrepr: object) -> None:
         if self.now is not None:
@@ -521,8 +596,7 @@ class _Hooks:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self.now is not None:
-            places = {name: place for place, name in enumerate(self.now.job.first)}
-            items.sort(key=lambda item: places.get(item.name, len(places)))
+            items.sort(key=self.now.place)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.now is not None:
@@ -570,6 +644,11 @@ class _Plugin:
         self.origins = 0
         self.suite: ModuleType | None = None
         self.broken = ""
+
+    def place(self, item: pytest.Item) -> int:
+        """Where the job wants a test: among the first, or behind them all."""
+        first = self.job.first
+        return first.index(item.name) if item.name in first else len(first)
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
         """Take note of the tests that there are."""

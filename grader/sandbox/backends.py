@@ -37,12 +37,17 @@ def chosen(wanted: Backend | None = None) -> Backend:
 
 
 def open_nursery(
-    preload: Iterable[str] = ("torch",), backend: Backend | None = None
+    preload: Iterable[str] = ("torch",), backend: Backend | None = None, *, many: bool = False
 ) -> Nursery | Spawner:
     """Start where judges come from.
+
+    Args:
+        preload: modules that all of them shall have imported.
+        backend: how they are made; what suits the system when not given.
+        many: dozens of workers will follow, so that it pays to make them cheap first.
 
     Raises:
         NurseryError: there is no such backend here.
         ScratchError: there is no room for the scratch folder.
     """
-    return Nursery(preload) if chosen(backend) == "fork" else Spawner(preload)
+    return Nursery(preload, many) if chosen(backend) == "fork" else Spawner(preload)

@@ -41,16 +41,19 @@ class Source:
 
     def compiled(self) -> Source:
         """The same module without its text or its docstrings."""
-        if isinstance(self.code, bytes):
-            return self
-        code = compile(self.code, f"<{self.name}>", "exec", dont_inherit=True, optimize=2)
-        return Source(self.name, f"<{self.name}>", marshal.dumps(code))
+        return self if isinstance(self.code, bytes) else _without_text(self.name, self.code)
 
     def code_object(self) -> CodeType:
         if isinstance(self.code, bytes):
             code: CodeType = marshal.loads(self.code)
             return code
         return _compiled(self.code, self.path)
+
+
+@functools.lru_cache(maxsize=64)
+def _without_text(name: str, text: str) -> Source:
+    code = compile(text, f"<{name}>", "exec", dont_inherit=True, optimize=2)
+    return Source(name, f"<{name}>", marshal.dumps(code))
 
 
 @functools.lru_cache(maxsize=64)

@@ -49,8 +49,12 @@ class NurseryError(Exception):
 class Nursery:
     """A running fork server, as its owner sees it. Close it, or use it as a context manager."""
 
-    def __init__(self, preload: Iterable[str] = ("torch",)):
+    def __init__(self, preload: Iterable[str] = ("torch",), many: bool = False):
         """Start the server; it imports `preload` while the caller goes on.
+
+        Args:
+            preload: modules that all that is forked shall have.
+            many: dozens will be forked, so that it pays to make forks cheap first.
 
         Raises:
             ScratchError: there is no room for its scratch folder.
@@ -65,7 +69,10 @@ class Nursery:
         with theirs, tempfile.TemporaryFile() as self._errors_made:
             self._errors = os.dup(self._errors_made.fileno())
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start, str(theirs.fileno()), self._scratch, *preload],
+                [
+                    *(sys.executable, "-I", "-c", start),
+                    *(str(theirs.fileno()), self._scratch, "many" if many else "few", *preload),
+                ],
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
                 cwd="/",
@@ -169,10 +176,6 @@ class Lease:
             _ask(self.connection, {"op": "lease"}, [theirs.fileno()])
         return Lease(ours)
 
-    def settle(self) -> None:
-        """Have the server make itself cheap to fork: there will be many workers."""
-        _ask(self.connection, {"op": "settle"})
-
     def end_worker(self, number: int) -> Ending:
         """Kill a worker with all its children, and say how it ended."""
         reply = _ask(self.connection, {"op": "end", "worker": number})
@@ -210,10 +213,13 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Serve until the owner hangs up. Arguments: descriptor, scratch folder, modules to preload."""
+    """Serve until the owner hangs up.
+
+    Arguments: descriptor, scratch folder, whether `many` or `few` are forked, modules to preload.
+    """
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
-    for name in sys.argv[3:]:
+    for name in sys.argv[4:]:
         importlib.import_module(name)
     if "torch" in sys.modules:
         _warm_torch()
@@ -221,6 +227,8 @@ def main() -> None:
     library = jail.Library()  # looked up once, for all workers
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
+    if sys.argv[3] == "many":
+        pages.join()
     _Server(connection, sys.argv[2], library).run()
 
 
@@ -307,9 +315,6 @@ class _Server:
     def do_lease(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         self.selector.register(socket.socket(fileno=os.dup(fds[0])), selectors.EVENT_READ)
         return {}
-
-    def do_settle(self, _: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
-        return {"large": pages.gather()}
 
     def do_worker(self, owner: socket.socket, request: dict[str, Any], fds: list[int]) -> Any:
         limits = jail.Limits(**request["limits"])

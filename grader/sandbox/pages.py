@@ -1,8 +1,7 @@
-"""Large pages: a process that is forked again and again lays its memory together first.
+"""Large pages: a fork copies no memory, but the table of its pages, and frees it at its end.
 
-A fork copies the table of the pages that a process has, and its end takes the table apart: with
-torch some forty thousand entries, and more time than all else that a worker costs. Two megabytes to
-a page are a hundred.
+With torch in it a process has some 36,000 pages that are its own; in large ones, 512 to a page, it
+has a few hundred, and a fork costs a third of the time.
 """
 
 from __future__ import annotations
@@ -10,30 +9,30 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from pathlib import Path
 
-_MADV_COLLAPSE = 25
+_COLLAPSE = 25  # MADV_COLLAPSE, of Linux 6.1
 _LARGE = 2 << 20
-_PRIVATE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *(\[heap\])?")
+_OWN = re.compile(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 *(?:\[heap\])?$")
 
 
-def gather() -> int:
-    """Lay this process's own memory into large pages, where the kernel can (Linux 6.1).
+def join() -> int:
+    """Join this process's own memory into large pages, where the kernel can.
+
+    It copies all that there is, which takes a quarter of a second: for who forks dozens.
 
     Returns:
-        how many bytes are in large pages now; 0 where it cannot be done, which does no harm.
+        How many bytes lie in regions that were joined; 0 where the system has no such thing.
     """
     if sys.platform != "linux":
         return 0
-    libc = ctypes.CDLL(None)
-    done = 0
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if (found := _PRIVATE.fullmatch(line)) is None:
-            continue
-        start = -(-int(found[1], 16) // _LARGE) * _LARGE
-        length = int(found[2], 16) // _LARGE * _LARGE - start
-        if length > 0 and not libc.madvise(
-            ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_COLLAPSE
-        ):
-            done += length
-    return done
+    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    joined = 0
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as lines:
+        regions = [found.groups() for line in lines if (found := _OWN.match(line))]
+    for first, last in regions:
+        start = -(-int(first, 16) // _LARGE) * _LARGE
+        size = int(last, 16) // _LARGE * _LARGE - start
+        if size > 0 and madvise(start, size, _COLLAPSE) == 0:
+            joined += size
+    return joined

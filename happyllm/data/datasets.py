@@ -169,6 +169,8 @@ def collate(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Join rows of several lengths to a batch, filled up on the right.
 
+    A batch is one tensor, so short rows need padding; and padding must teach nothing.
+
     Args:
         batch: `(tokens, targets)` of each row, as a dataset gives them; at least one.
         pad_id: Fills up the tokens. Any id will do, the end token's too: nothing is learned
@@ -179,7 +181,7 @@ def collate(
         1 for real tokens and 0 for padding.
 
     Raises:
-        ValueError: `batch` is empty.
+        ValueError: `batch` is empty; the message says so.
 
     Example:
         >>> rows = [(torch.tensor([5, 6, 7]), torch.tensor([6, 7, 2]))]
@@ -191,10 +193,12 @@ def collate(
     """
     if not batch:
         raise ValueError("a batch of no rows")
+    # Step 1: three tensors that hold nothing but padding.
     B, T = len(batch), max(len(tokens) for tokens, _ in batch)
     tokens = torch.full((B, T), pad_id)
     targets = torch.full((B, T), IGNORE)
     attention_mask = torch.zeros(B, T, dtype=torch.int64)
+    # Step 2: each row goes over the beginning of its own; how long it is says what is real.
     for row, (ids, following) in enumerate(batch):
         tokens[row, : len(ids)] = ids
         targets[row, : len(ids)] = following

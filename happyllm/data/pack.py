@@ -57,12 +57,14 @@ def document_ids(tokens: torch.Tensor, eos: int) -> torch.Tensor:
         eos: The id of the end token.
 
     Returns:
-        (B, T) int64, 0 for the first document of each row, 1 for the next.
+        (B, T) int64, 0 for the first document of each row, or what a row holds of it; 1 for the
+        next.
 
     Example:
         >>> document_ids(torch.tensor([[5, 6, 0, 8, 0, 9]]), eos=0)
         tensor([[0, 0, 0, 1, 1, 2]])
     """
+    # Step 1: the number of a document is how many ended before this token, itself not counted.
     ends = (tokens == eos).long()
     return ends.cumsum(dim=1) - ends
 
@@ -70,21 +72,27 @@ def document_ids(tokens: torch.Tensor, eos: int) -> torch.Tensor:
 def document_positions(tokens: torch.Tensor, eos: int) -> torch.Tensor:
     """Count the positions of packed tokens from the start of their own document.
 
+    Without that the same words get other positions in each row, and a model learns nothing of how
+    a text begins.
+
     Args:
         tokens: (B, T) int64, of `pack`.
         eos: The id of the end token.
 
     Returns:
-        (B, T) int64.
+        (B, T) int64, from 0. A document that began in an earlier row is counted from the start of
+        this one: what it holds of it is a document like any other.
 
     Example:
         >>> document_positions(torch.tensor([[5, 6, 0, 8, 0, 9]]), eos=0)
         tensor([[0, 1, 2, 0, 1, 0]])
     """
     T = tokens.size(1)
-    index = torch.arange(T, device=tokens.device).expand_as(tokens)
+    index = torch.arange(T, device=tokens.device).expand_as(tokens)  # (B, T)
+    # Step 1: a document begins at the start of a row, and after every end token.
     first = torch.ones_like(tokens, dtype=torch.bool)
     first[:, 1:] = tokens[:, :-1] == eos
+    # Step 2: the start of a token's document is the last one so far; count from there.
     starts = torch.where(first, index, 0).cummax(dim=1).values
     return index - starts
 
@@ -111,10 +119,12 @@ def document_mask(tokens: torch.Tensor, eos: int) -> torch.Tensor:
         Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination", Section 3.2.
     """
     T = tokens.size(1)
+    # Step 1: query t and key s are of one document, (B, T, 1) against (B, 1, T).
     ids = document_ids(tokens, eos)
     same = ids[:, :, None] == ids[:, None, :]  # (B, T, T)
+    # Step 2: and s is not after t; an axis for the heads, which all see the same.
     causal = torch.ones(T, T, dtype=torch.bool, device=tokens.device).tril()
-    return (same & causal)[:, None]
+    return (same & causal)[:, None]  # (B, 1, T, T)
 
 
 def cu_seqlens(tokens: torch.Tensor, eos: int) -> torch.Tensor:

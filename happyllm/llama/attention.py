@@ -159,14 +159,16 @@ class Attention(nn.Module):
         if cache is not None:
             xk, xv = cache.update(xk, xv)  # (B, S, K, d)
 
-        # Step 3: give every query head its keys and values, and put the heads before the tokens.
-        q = xq.transpose(1, 2)  # (B, H, T, d)
-        k = repeat_kv(xk, self.n_rep).transpose(1, 2)  # (B, H, S, d)
-        v = repeat_kv(xv, self.n_rep).transpose(1, 2)  # (B, H, S, d)
+        # Step 3: attend, by the path that flash_attn chooses. The kernel shares out K heads itself;
+        # the formula wants every query head's own, which copies the whole cache for each token.
+        if self.flash_attn:
+            attend = self.fused_attention
+        else:
+            attend = self.explicit_attention
+            xk, xv = repeat_kv(xk, self.n_rep), repeat_kv(xv, self.n_rep)  # (B, S, H, d)
 
-        # Step 4: attend, by the path that flash_attn chooses.
-        attend = self.fused_attention if self.flash_attn else self.explicit_attention
-        out = attend(q, k, v, mask)  # (B, H, T, d)
+        # Step 4: put the heads before the tokens, and attend.
+        out = attend(xq.transpose(1, 2), xk.transpose(1, 2), xv.transpose(1, 2), mask)
 
         # Step 5: put the heads side by side again, project, drop out.
         out = out.transpose(1, 2).reshape(B, T, H * d)
@@ -179,8 +181,8 @@ class Attention(nn.Module):
 
         Args:
             q: (B, H, T, d).
-            k: (B, H, S, d).
-            v: (B, H, S, d).
+            k: (B, K, S, d): as in `repeat_kv`, a run of H / K query heads shares each head.
+            v: (B, K, S, d).
             mask: As in `forward`.
 
         Returns:
@@ -191,7 +193,8 @@ class Attention(nn.Module):
         # query sees every key and needs no mask; between the two, make the causal mask.
         if mask is None and T not in (1, S):
             mask = causal_mask(T, S, q.device)
-        # Step 2: call the kernel; it has to be told that nothing is dropped outside training.
+        # Step 2: call the kernel; it has to be told that query heads share (GQA), and that nothing
+        # is dropped outside training.
         return F.scaled_dot_product_attention(
             q,
             k,
@@ -199,6 +202,7 @@ class Attention(nn.Module):
             attn_mask=mask,
             dropout_p=self.attn_dropout.p if self.training else 0.0,
             is_causal=mask is None and T > 1,
+            enable_gqa=True,
         )
 
     def explicit_attention(

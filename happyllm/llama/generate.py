@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from happyllm.llama.model import Transformer
 
 
-# no_grad, not inference_mode: tokens made under the latter cannot be trained on, as RLHF does.
 @torch.no_grad()
 def generate(
     model: Transformer,
@@ -93,7 +92,10 @@ def generate(
         while tokens.size(1) < room and not finished.all():
             # Step 3: run the tokens that the cache does not hold yet; the last position counts.
             unseen = tokens if cache is None else tokens[:, cache[0].length :]
-            logits, _ = model(unseen, attention_mask=attention_mask, cache=cache, logits_to_keep=1)
+            # inference_mode is quicker than no_grad, but what is made under it can never be trained
+            # on, as RLHF does with tokens: so the model runs under it, and nothing else.
+            with torch.inference_mode():
+                logits, _ = model(unseen, None, attention_mask, cache, logits_to_keep=1)
 
             # Step 4: choose the next tokens, padding in finished rows; append them.
             chosen = sample(logits[:, -1], temperature, top_k, top_p, generator)  # (B,)

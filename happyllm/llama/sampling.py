@@ -1,7 +1,8 @@
-"""From scores to one token: temperature, top-k, top-p, and a draw.
+"""From scores to one token: temperature, top-k, top-p, min-p, and a draw.
 
 Each filter takes logits and gives logits back, with -inf where a token is ruled out, so they can be
-chained. The order here is temperature, top-k, top-p, as in Hugging Face's generate.
+chained. The order here is temperature, top-k, top-p, min-p, as in Hugging Face's generate; a
+repetition penalty, which changes scores and rules nothing out, comes before them all.
 """
 
 from __future__ import annotations
@@ -99,6 +100,125 @@ def apply_top_p(logits: torch.Tensor, p: float) -> torch.Tensor:
     # Step 3: carry the verdict back to the tokens' own places.
     ruled_out = torch.empty_like(order, dtype=torch.bool).scatter_(-1, order, before >= p)
     return logits.masked_fill(ruled_out, -torch.inf)
+
+
+def apply_min_p(logits: torch.Tensor, min_p: float) -> torch.Tensor:
+    """Keep the tokens that are at least `min_p` times as probable as the most probable one.
+
+    Where the model is sure, few tokens reach that; where it is not, many do.
+
+    Args:
+        logits: (..., V).
+        min_p: In [0, 1]; 0 keeps all, 1 only the most probable and what ties with it.
+
+    Returns:
+        (..., V), the dtype of `logits`; -inf for tokens that are ruled out.
+
+    Raises:
+        ValueError: `min_p` is not in [0, 1].
+
+    Example:
+        >>> logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log()
+        >>> apply_min_p(logits, min_p=0.25).exp()  # 0.125 is the least that stays
+        tensor([0.1500, 0.5000, 0.0000, 0.3000])
+
+    Source:
+        Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM
+        Outputs", Section 3.
+    """
+    if not 0 <= min_p <= 1:
+        raise ValueError(f"min_p={min_p} must be in [0, 1]")
+    # Step 1: the share of the largest probability that a token needs, row by row.
+    probs = logits.float().softmax(dim=-1)
+    least = min_p * probs.amax(dim=-1, keepdim=True)  # (..., 1)
+    # Step 2: rule out what is less.
+    return logits.masked_fill(probs < least, -torch.inf)
+
+
+def apply_repetition_penalty(
+    logits: torch.Tensor,
+    tokens: torch.Tensor,
+    penalty: float,
+    attention_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Lower the score of every token that a row holds already, once, however often it stands there.
+
+    A score above 0 is divided by the penalty, one below 0 is multiplied by it: both get less.
+
+    Args:
+        logits: (B, V).
+        tokens: (B, T) int64, each row's text so far, its prompt included.
+        penalty: Above 0 and finite; 1 changes nothing, below 1 rewards repetition.
+        attention_mask: (B, T), 1 for a real token and 0 for padding, which is no part of the text;
+            None means that all are real.
+
+    Returns:
+        (B, V), the dtype of `logits`.
+
+    Raises:
+        ValueError: `penalty` is not above 0, or not finite.
+
+    Example:
+        >>> logits, tokens = torch.tensor([[2.0, -1.0, 3.0]]), torch.tensor([[1, 0, 1]])
+        >>> apply_repetition_penalty(logits, tokens, penalty=2.0)
+        tensor([[ 1., -2.,  3.]])
+
+    Source:
+        Keskar et al. 2019, "CTRL: A Conditional Transformer Language Model for Controllable
+        Generation", Section 4.1, which divides only; a negative score would rise by that.
+    """
+    if not (penalty > 0 and math.isfinite(penalty)):
+        raise ValueError(f"repetition_penalty={penalty} must be above 0 and finite")
+    # Step 1: count the real tokens of each row; a padding token may have the id of a real one.
+    real = torch.ones_like(tokens) if attention_mask is None else attention_mask.to(tokens.dtype)
+    counts = torch.zeros(logits.shape, dtype=tokens.dtype, device=logits.device)
+    seen = counts.scatter_add(1, tokens, real) > 0  # (B, V)
+    # Step 2: make those scores less, whichever side of 0 they are on.
+    lowered = torch.where(logits > 0, logits / penalty, logits * penalty)
+    return torch.where(seen, lowered, logits)
+
+
+def distribution(
+    logits: torch.Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+) -> torch.Tensor:
+    """Give the probabilities that a token is drawn with, after all filters.
+
+    Args:
+        logits: (..., V), any floating dtype.
+        temperature: 0 gives all probability to the most probable token.
+        top_k: See `apply_top_k`; None leaves it out.
+        top_p: See `apply_top_p`; None leaves it out. It judges what top-k has left.
+        min_p: See `apply_min_p`; None leaves it out.
+
+    Returns:
+        (..., V) float32; each row adds up to 1.
+
+    Raises:
+        ValueError: An argument is out of range; the message names it.
+
+    Example:
+        >>> logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log()
+        >>> distribution(logits, top_k=2)
+        tensor([0.0000, 0.6250, 0.0000, 0.3750])
+        >>> distribution(logits, temperature=0)
+        tensor([0., 1., 0., 0.])
+    """
+    logits = logits.float()
+    if temperature == 0:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(logits).scatter(-1, best, 1.0)
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = apply_top_k(logits, top_k)
+    if top_p is not None:
+        logits = apply_top_p(logits, top_p)
+    if min_p is not None:
+        logits = apply_min_p(logits, min_p)
+    return logits.softmax(dim=-1)
 
 
 def sample(

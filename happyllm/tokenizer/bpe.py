@@ -238,8 +238,8 @@ class BPETokenizer:
     Example:
         >>> tokenizer = train_bpe("low low low lower lowest", 262, special_tokens=["<|end|>"])
         >>> ids = tokenizer.encode("lower <|end|>")
-        >>> [tokenizer.decode([i]) for i in ids]
-        ['low', 'e', 'r', ' ', '<', '|', 'e', 'n', 'd', '|', '>']
+        >>> print(*map(tokenizer.token, ids))
+        b'low' b'e' b'r' b' ' b'<' b'|' b'e' b'n' b'd' b'|' b'>'
         >>> tokenizer.decode(ids)
         'lower <|end|>'
         >>> tokenizer.encode("<|end|>", allow_special=True)
@@ -456,8 +456,8 @@ def train_bpe(
         >>> tokenizer = train_bpe(["the cat", "the hat"], vocab_size=259)
         >>> tokenizer.merges
         [(b'a', b't'), (b'h', b'e'), (b't', b'he')]
-        >>> [tokenizer.token(i) for i in tokenizer.encode("that")]
-        [b't', b'h', b'at']
+        >>> print(*map(tokenizer.token, tokenizer.encode("that")))
+        b't' b'h' b'at'
     """
     for token in special_tokens:
         if special_tokens.count(token) > 1:

@@ -53,7 +53,9 @@ class Batches:
     else; so two numbers are enough to go on from the middle.
 
     Args:
-        dataset: At least one row.
+        dataset: At least one row. It may have an order of its own, `order(generator, batch_size,
+            begun)`, which lists its rows' numbers for one time round; `begun` rows of the first
+            batch come from the round before.
         batch_size: Rows of a batch, of all processes together.
         seed: Of the order; None keeps the data's own.
         epochs: How often to go through the data; None goes on without end. The last batch may be
@@ -127,10 +129,13 @@ class Batches:
             return self.dataset[index]
         if self._order[0] != round_:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + round_)
-            self._order = (
-                round_,
-                torch.randperm(len(self.dataset), generator=generator).tolist(),
+            own = getattr(self.dataset, "order", None)
+            order = (
+                torch.randperm(len(self.dataset), generator=generator).tolist()
+                if own is None
+                else own(generator, self.batch_size, round_ * len(self.dataset) % self.batch_size)
             )
+            self._order = (round_, order)
         return self.dataset[self._order[1][index]]
 
     def state_dict(self) -> dict[str, Any]:

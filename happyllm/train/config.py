@@ -7,6 +7,7 @@ read in this order wins over what came before: the defaults, a preset, a file, s
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 import tomllib
@@ -38,6 +39,13 @@ class DataConfig:
         seq_len: Tokens in a row.
         batch_size: Rows in a micro-batch, of all processes together.
         shuffle: Go through the rows in another order each time.
+        packing: How documents fill the rows. "stream" lays them end to end and cuts where a row
+            ends; "whole" puts as many whole ones into a row as fit; "single" puts one into a row,
+            and takes rows of about one length into a batch.
+        document_mask: Keep the documents of a row apart: none sees another, and positions count
+            from the start of each.
+        other_share: Share of the rows that are of the other kind: conversations in pretraining,
+            plain text in fine-tuning. All of their tokens are learned.
     """
 
     train: str = ""
@@ -46,6 +54,59 @@ class DataConfig:
     seq_len: int = 256
     batch_size: int = 16
     shuffle: bool = True
+    packing: Literal["stream", "whole", "single"] = "stream"
+    document_mask: bool = False
+    other_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What the corpus is made of, where there is none yet; see `happyllm.data.tinytales`.
+
+    Attributes:
+        lang: "en" or "zh".
+        seed: The same seed gives the same corpus.
+        pretrain: Documents to pretrain on.
+        sft: Conversations to fine-tune on.
+        eval_text: Held-out documents.
+        eval_questions: Held-out stories with their questions.
+        weights: How often a story is of level 1, 2 and 3, relative to one another.
+        people: People in a story, level by level.
+        fewest_events: Fewest things that happen in a story, level by level.
+        most_events: Most things that happen in a story, level by level.
+        questions_per_story: Asked in one conversation, at most.
+        documents: How often a document of pretraining is a page of facts, a story with questions,
+            a story told twice, and a story alone.
+        conversations: How often a conversation asks about a story, asks for one, asks for facts,
+            and is small talk.
+    """
+
+    lang: Literal["en", "zh"] = "en"
+    seed: int = 0
+    pretrain: int = 30_000
+    sft: int = 20_000
+    eval_text: int = 500
+    eval_questions: int = 300
+    weights: tuple[float, ...] = (0.3, 0.5, 0.2)
+    people: tuple[int, ...] = (1, 2, 3)
+    fewest_events: tuple[int, ...] = (3, 4, 6)
+    most_events: tuple[int, ...] = (5, 7, 9)
+    questions_per_story: int = 12
+    documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
+    conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """What `happyllm dpo` learns from.
+
+    Attributes:
+        pairs: Pairs of a right and a wrong answer.
+        beta: How dearly it is paid to move away from the model that training began with.
+    """
+
+    pairs: int = 2000
+    beta: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,6 +122,9 @@ class OptimConfig:
         beta2: The same of its mean square.
         eps: AdamW's.
         max_norm: Gradients are clipped to this length.
+        optimizer: "adamw", or "muon": Muon for the matrices inside the layers, AdamW for the rest.
+        momentum: How slowly Muon's mean of the gradient forgets.
+        muon_scale: Muon's learning rate, as a multiple of AdamW's.
     """
 
     max_lr: float = 1e-3
@@ -71,6 +135,9 @@ class OptimConfig:
     beta2: float = 0.95
     eps: float = 1e-8
     max_norm: float = 1.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    momentum: float = 0.95
+    muon_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +159,7 @@ class RunConfig:
         precision: "float32", "bfloat16", or "auto": bfloat16 on a GPU that has it.
         compile: Compile the model with torch.compile.
         threads: CPU threads; 0 leaves it to PyTorch.
+        questions: Held-out questions that are answered at the end of fine-tuning; 0 for all.
     """
 
     total_steps: int = 1000
@@ -107,6 +175,7 @@ class RunConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     threads: int = 0
+    questions: int = 500
 
 
 @dataclass(frozen=True)
@@ -118,12 +187,16 @@ class TrainConfig:
         data: What is read.
         optim: How the weights are updated.
         run: How long, how often, and on what.
+        corpus: What the corpus is made of.
+        preference: What `happyllm dpo` learns from.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
 
     def __post_init__(self) -> None:
         at_least = {
@@ -140,14 +213,29 @@ class TrainConfig:
             "run.keep": 1,
             "run.log_every": 1,
             "run.threads": 0,
+            "run.questions": 0,
+            "data.other_share": 0,
+            "corpus.pretrain": 0,
+            "corpus.sft": 0,
+            "corpus.eval_text": 0,
+            "corpus.eval_questions": 0,
+            "corpus.questions_per_story": 1,
+            "preference.pairs": 1,
         }
         for path, least in at_least.items():
             table, name = path.split(".")
             value = getattr(getattr(self, table), name)
             if not least <= value < math.inf:
                 raise ConfigError(f"{path}={value} must be {least} or more")
-        for path in ("optim.max_lr", "optim.eps", "optim.max_norm"):
-            value = getattr(self.optim, path.split(".")[1])
+        for path in (
+            "optim.max_lr",
+            "optim.eps",
+            "optim.max_norm",
+            "optim.muon_scale",
+            "preference.beta",
+        ):
+            table, name = path.split(".")
+            value = getattr(getattr(self, table), name)
             if not value > 0:
                 raise ConfigError(f"{path}={value} must be above 0")
         o = self.optim
@@ -158,9 +246,18 @@ class TrainConfig:
                 f"optim.warmup_steps={o.warmup_steps} must be below "
                 f"run.total_steps={self.run.total_steps}"
             )
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(o, name) < 1:
                 raise ConfigError(f"optim.{name}={getattr(o, name)} must be in [0, 1)")
+        if not self.data.other_share < 1:
+            raise ConfigError(f"data.other_share={self.data.other_share} must be below 1")
+        counts = {"documents": 4, "conversations": 4}
+        for name in ("weights", "people", "fewest_events", "most_events", *counts):
+            values, count = getattr(self.corpus, name), counts.get(name, 3)
+            if len(values) != count or min(values) < 0 or sum(values) <= 0:
+                raise ConfigError(
+                    f"corpus.{name}={list(values)} must be {count} numbers of 0 or more, not all 0"
+                )
         if self.data.seq_len > self.model.max_seq_len:
             raise ConfigError(
                 f"data.seq_len={self.data.seq_len} is more than "
@@ -170,6 +267,19 @@ class TrainConfig:
     def as_dict(self) -> dict[str, Any]:
         """All settings as nested dicts, as a TOML file has them."""
         return asdict(self)
+
+    def as_toml(self) -> str:
+        """All settings as a TOML file, which `load_config` reads.
+
+        Example:
+            >>> "total_steps = 1000" in TrainConfig().as_toml()
+            True
+        """
+        parts = []
+        for table, values in self.as_dict().items():
+            lines = [f"{name} = {_toml(v)}" for name, v in values.items() if v is not None]
+            parts.append("\n".join((f"[{table}]", *lines)) + "\n")
+        return "\n".join(parts)
 
 
 def presets() -> list[str]:
@@ -209,7 +319,9 @@ def load_config(
         Traceback (most recent call last):
         happyllm.train.config.ConfigError: --set run.se=1: run has no field 'se'; did you ...
     """
-    merged: dict[str, dict[str, Any]] = {}
+    merged: dict[str, dict[str, Any]] = {
+        table: dict(values) for table, values in _OF_STAGE.get(stage or "", {}).items()
+    }
     if preset is not None:
         if preset not in presets():
             near = _nearest(preset, presets())
@@ -243,6 +355,12 @@ _TABLES: dict[str, Any] = {
     "data": DataConfig,
     "optim": OptimConfig,
     "run": RunConfig,
+    "corpus": CorpusConfig,
+    "preference": PreferenceConfig,
+}
+_OF_STAGE: dict[str, dict[str, dict[str, Any]]] = {
+    "sft": {"data": {"packing": "single"}},
+    "dpo": {"data": {"packing": "single"}},
 }
 
 
@@ -286,6 +404,10 @@ def _checked(table: str, values: Mapping[str, Any], where: Any) -> dict[str, Any
         kind = kinds[name]
         if _accepts(kind, float) and type(value) is int:
             value = float(value)
+        if typing.get_origin(kind) is tuple and isinstance(value, list):
+            number = typing.get_args(kind)[0]
+            exact = all(type(one) in (int, number) for one in value)
+            value = tuple(number(one) for one in value) if exact else value
         if not _accepts(kind, type(value), value):
             wanted = _spoken(kind)
             raise ConfigError(f"{where(name)}: {table}.{name}={value!r} must be {wanted}")
@@ -298,6 +420,8 @@ def _accepts(kind: Any, given: type, value: Any = None) -> bool:
         return value in typing.get_args(kind)
     if isinstance(kind, types.UnionType):
         return any(_accepts(one, given, value) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return given is tuple
     return given is kind
 
 
@@ -306,7 +430,15 @@ def _spoken(kind: Any) -> str:
         return "one of " + ", ".join(repr(one) for one in typing.get_args(kind))
     if isinstance(kind, types.UnionType):
         return " or ".join(_spoken(one) for one in typing.get_args(kind) if one is not type(None))
+    if typing.get_origin(kind) is tuple:
+        return f"a list, [1, 2, 3], each {_spoken(typing.get_args(kind)[0])}"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | str) else repr(value)
 
 
 def _nearest(name: str, names: Any) -> str:

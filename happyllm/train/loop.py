@@ -28,10 +28,12 @@ from happyllm.train.checkpoint import (
     save_checkpoint,
     set_random_state,
 )
+from happyllm.train.choose import choose_optimizer
 from happyllm.train.config import ConfigError, TrainConfig
 from happyllm.train.hardware import InPrecision, choose_device, choose_precision
 from happyllm.train.log import JsonlLog, Record
-from happyllm.train.optim import AdamW, decay_groups
+from happyllm.train.muon import Muon
+from happyllm.train.optim import AdamW
 from happyllm.train.parallel import ALONE, Group
 from happyllm.train.schedule import cosine_lr
 from happyllm.train.step import train_step
@@ -41,7 +43,7 @@ from happyllm.train.stop import stop_signals
 FREE = {
     "data": {"train", "held_out", "tokenizer"},
     "run": {"eval_every", "eval_batches", "save_every", "keep", "log_every"}
-    | {"device", "compile", "threads"},
+    | {"device", "compile", "threads", "questions"},
 }
 
 
@@ -56,11 +58,13 @@ class Parts:
     Attributes:
         schedule: As `cosine_lr`.
         optimizer: As `AdamW`.
+        muon: As `Muon`, where `optim.optimizer` asks for it.
         train_step: As `train_step`, with the clipping and accumulating that it uses.
     """
 
     schedule: Callable[..., float] = cosine_lr
     optimizer: Callable[..., Any] = AdamW
+    muon: Callable[..., Any] = Muon
     train_step: Callable[..., Any] = train_step
 
 
@@ -97,6 +101,8 @@ class Trainer:
         listeners: Each is called with every record: dicts with "kind" ("step", "eval", "save")
             and "step".
         group: The processes that train together.
+        objective: Makes of the model what is called in its place; by it a loss other than the
+            model's own is learned. None calls the model.
 
     Attributes:
         step: Updates that have been made.
@@ -126,6 +132,7 @@ class Trainer:
         parts: Parts | None = None,
         listeners: Iterable[Callable[[Record], None]] = (),
         group: Group = ALONE,
+        objective: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         self.config, self.folder, self.group = config, folder, group
         self.parts, self.listeners = parts or Parts(), list(listeners)
@@ -134,16 +141,16 @@ class Trainer:
         self.device = choose_device(config.run.device)
         self.model = model.to(self.device)
         forward: nn.Module = torch.compile(model) if config.run.compile else model  # type: ignore[assignment]
+        forward = forward if objective is None else objective(forward).to(self.device)
         forward = InPrecision(forward, choose_precision(config.run.precision, self.device))
         self.forward = group.wrap(forward)
 
         optim = config.optim
-        self.optimizer = self.parts.optimizer(
-            decay_groups(model, optim.weight_decay),
-            lr=optim.max_lr,
-            betas=(optim.beta1, optim.beta2),
-            eps=optim.eps,
-        )
+        if optim.optimizer == "muon" and group.shares_weights:
+            raise ConfigError(
+                'optim.optimizer="muon" needs whole matrices, which fsdp shares out; train with ddp'
+            )
+        self.optimizer = choose_optimizer(model, optim, self.parts.optimizer, self.parts.muon)
         size, seed = config.data.batch_size, config.run.seed if config.data.shuffle else None
         shares: dict[str, Any] = {"rank": group.rank, "world_size": group.world_size}
         epochs = config.run.epochs or None

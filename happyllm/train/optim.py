@@ -6,7 +6,7 @@ Both give the numbers of PyTorch's own, `torch.optim.AdamW` and `torch.nn.utils.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,7 +44,109 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-class AdamW:
+class Optimizer:
+    """What optimizers share: groups of parameters, what is remembered of each, saving and loading.
+
+    Args:
+        params: Parameters, or groups of them: dicts with "params" and any of the options.
+        options: What holds where a group says nothing else.
+
+    Attributes:
+        param_groups: A dict for each group: "params" and every option. What is changed there holds
+            from the next step on.
+        state: What is remembered of each parameter that has had a step.
+
+    Raises:
+        ValueError: There are no parameters, or an option is out of range.
+
+    Example:
+        >>> weight, bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.zeros(2))
+        >>> groups = [{"params": [weight]}, {"params": [bias], "lr": 0.5}]
+        >>> optimizer = Optimizer(groups, {"lr": 0.1})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.1, 0.5]
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        options: Mapping[str, Any],
+    ) -> None:
+        given: list[Any] = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        self.param_groups = [{**options, **g, "params": list(g["params"])} for g in groups]
+        self.state: dict[torch.Tensor, dict[str, Any]] = {}
+        if not any(group["params"] for group in self.param_groups):
+            raise ValueError("params is empty: there is nothing to optimize")
+        for group in self.param_groups:
+            for name in ("lr", "eps", "weight_decay"):
+                if not 0 <= group.get(name, 0) < math.inf:
+                    raise ValueError(f"{name}={group[name]} must be 0 or more, and finite")
+            if not all(0 <= beta < 1 for beta in group.get("betas", ())):
+                raise ValueError(f"betas={group['betas']} must be in [0, 1)")
+
+    def step(self) -> None:
+        """Change each parameter in place by its gradient."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Let every parameter forget its gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a resumed run needs; parameters stand as numbers, in order.
+
+        Returns:
+            `{"state": {number: state}, "param_groups": [group, ...]}`, as PyTorch's optimizers do.
+            The tensors are the optimizer's own, not copies.
+        """
+        ordered = [p for group in self.param_groups for p in group["params"]]
+        numbers = {p: number for number, p in enumerate(ordered)}
+        groups = [{**g, "params": [numbers[p] for p in g["params"]]} for g in self.param_groups]
+        state = {numbers[p]: dict(state) for p, state in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where another optimizer of the same groups stood.
+
+        Args:
+            state_dict: What its `state_dict` gave; tensors are copied.
+
+        Raises:
+            ValueError: The groups do not have the same numbers of parameters, or a shape differs.
+        """
+        theirs: Sequence[dict[str, Any]] = state_dict["param_groups"]
+        sizes = [len(group["params"]) for group in self.param_groups]
+        if sizes != [len(group["params"]) for group in theirs]:
+            raise ValueError(
+                f"groups of {[len(g['params']) for g in theirs]} parameters do not fit {sizes}"
+            )
+        ordered = [p for group in self.param_groups for p in group["params"]]
+        loaded: dict[torch.Tensor, dict[str, Any]] = {}
+        for number, held in state_dict["state"].items():
+            p = ordered[int(number)]
+            loaded[p] = {}
+            for name, value in held.items():
+                if name == "step":
+                    loaded[p][name] = int(value)
+                    continue
+                if value.shape != p.shape:
+                    raise ValueError(
+                        f"parameter {number} has the shape {tuple(p.shape)}, its {name} "
+                        f"{tuple(value.shape)}"
+                    )
+                loaded[p][name] = value.to(p.device, p.dtype, copy=True)
+        self.state.clear()
+        self.state.update(loaded)
+        for ours, group in zip(self.param_groups, theirs, strict=True):
+            ours.update({name: value for name, value in group.items() if name != "params"})
+            if "betas" in ours:
+                ours["betas"] = tuple(ours["betas"])
+
+
+class AdamW(Optimizer):
     """Adam with decoupled weight decay.
 
     With gradient g, in the t-th step of a parameter w:
@@ -90,19 +192,9 @@ class AdamW:
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        given: list[Any] = list(params)
-        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
-        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        self.param_groups = [{**options, **g, "params": list(g["params"])} for g in groups]
-        self.state: dict[torch.Tensor, dict[str, Any]] = {}
-        if not any(group["params"] for group in self.param_groups):
-            raise ValueError("params is empty: there is nothing to optimize")
-        for group in self.param_groups:
-            for name in ("lr", "eps", "weight_decay"):
-                if not 0 <= group[name] < math.inf:
-                    raise ValueError(f"{name}={group[name]} must be 0 or more, and finite")
-            if not all(0 <= beta < 1 for beta in group["betas"]):
-                raise ValueError(f"betas={group['betas']} must be in [0, 1)")
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        )
 
     @torch.no_grad()
     def step(self) -> None:
@@ -133,59 +225,6 @@ class AdamW:
                 root = (v.sqrt() / math.sqrt(1 - beta2**t)).add_(group["eps"])
                 # Step 5: step against the mean, over the root of the mean square.
                 p.addcdiv_(m, root, value=-step_size)
-
-    def zero_grad(self) -> None:
-        """Let every parameter forget its gradient."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give all that a resumed run needs; parameters stand as numbers, in order.
-
-        Returns:
-            `{"state": {number: state}, "param_groups": [group, ...]}`, as PyTorch's optimizers do.
-            The tensors are the optimizer's own, not copies.
-        """
-        ordered = [p for group in self.param_groups for p in group["params"]]
-        numbers = {p: number for number, p in enumerate(ordered)}
-        groups = [{**g, "params": [numbers[p] for p in g["params"]]} for g in self.param_groups]
-        state = {numbers[p]: dict(state) for p, state in self.state.items()}
-        return {"state": state, "param_groups": groups}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where another optimizer of the same groups stood.
-
-        Args:
-            state_dict: What its `state_dict` gave; tensors are copied.
-
-        Raises:
-            ValueError: The groups do not have the same numbers of parameters, or a shape differs.
-        """
-        theirs: Sequence[dict[str, Any]] = state_dict["param_groups"]
-        sizes = [len(group["params"]) for group in self.param_groups]
-        if sizes != [len(group["params"]) for group in theirs]:
-            raise ValueError(
-                f"groups of {[len(g['params']) for g in theirs]} parameters do not fit {sizes}"
-            )
-        ordered = [p for group in self.param_groups for p in group["params"]]
-        loaded: dict[torch.Tensor, dict[str, Any]] = {}
-        for number, held in state_dict["state"].items():
-            p = ordered[int(number)]
-            if held["exp_avg"].shape != p.shape:
-                raise ValueError(
-                    f"parameter {number} has the shape {tuple(p.shape)}, its state "
-                    f"{tuple(held['exp_avg'].shape)}"
-                )
-            loaded[p] = {
-                "step": int(held["step"]),
-                "exp_avg": held["exp_avg"].to(p.device, p.dtype, copy=True),
-                "exp_avg_sq": held["exp_avg_sq"].to(p.device, p.dtype, copy=True),
-            }
-        self.state = loaded
-        for ours, group in zip(self.param_groups, theirs, strict=True):
-            ours.update({name: value for name, value in group.items() if name != "params"})
-            ours["betas"] = tuple(ours["betas"])
 
 
 def clip_grad_norm(parameters: Iterable[torch.Tensor], max_norm: float) -> torch.Tensor:

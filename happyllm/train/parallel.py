@@ -9,6 +9,8 @@ the common number of tokens.
 from __future__ import annotations
 
 import contextlib
+import datetime
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +18,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.rendezvous import rendezvous
 
 KINDS = ("ddp", "fsdp")
+RENDEZVOUS = "HAPPYLLM_RENDEZVOUS"  # a file over which processes of one machine meet
+PATIENCE = datetime.timedelta(minutes=10)  # then a process that waits for another gives up
 
 
 class Group:
@@ -26,6 +31,7 @@ class Group:
     Attributes:
         rank: Number of this process, from 0.
         world_size: How many there are.
+        shares_weights: Whether each holds a part of every weight, and none the whole.
 
     Example:
         >>> ALONE.rank, ALONE.world_size, ALONE.sum(3.0)
@@ -34,6 +40,7 @@ class Group:
 
     rank: int = 0
     world_size: int = 1
+    shares_weights: bool = False
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Make a model that averages its gradients over the processes.
@@ -103,6 +110,8 @@ class DDPGroup(Group):
 class FSDPGroup(DDPGroup):
     """Processes that each hold a share of every weight (FSDP2's `fully_shard`)."""
 
+    shares_weights = True
+
     def wrap(self, model: nn.Module) -> nn.Module:
         from torch.distributed.fsdp import fully_shard
 
@@ -156,6 +165,20 @@ class FSDPGroup(DDPGroup):
         optimizer.load_state_dict({**moments, "state": state})
 
 
+# Groups that this process has joined, one after another. Each leaves the addresses of its processes
+# in the place where they met, and PyTorch begins anew to count groups when one is left: in the next
+# a process may find another's old address, and wait there for ever. So each gets names of its own.
+_JOINED = itertools.count()
+
+
+def _meeting_place(world_size: int) -> dist.Store:
+    """Where the processes find one another: a file, if they were told one, or torchrun's store."""
+    if os.environ.get(RENDEZVOUS):
+        return dist.FileStore(os.environ[RENDEZVOUS], world_size)
+    store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
+    return store
+
+
 @contextlib.contextmanager
 def process_group(kind: str = "ddp") -> Iterator[Group]:
     """Join the processes that `torchrun` has started; without it, train alone.
@@ -185,7 +208,14 @@ def process_group(kind: str = "ddp") -> Iterator[Group]:
     on_gpu = torch.cuda.is_available() and torch.cuda.device_count() >= local_size
     if on_gpu:
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        store=dist.PrefixStore(f"happyllm-{next(_JOINED)}", _meeting_place(world_size)),
+        rank=rank,
+        world_size=world_size,
+        timeout=PATIENCE,
+    )
     try:
         yield DDPGroup() if kind == "ddp" else FSDPGroup()
     finally:

@@ -115,22 +115,18 @@ def apply_rotary_emb(
         Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding",
         Sections 3.2.2 and 3.4.2.
     """
-    # Step 1: in float32, split the last axis into pairs, and the pairs into firsts and seconds.
-    q_first, q_second = xq.float().unflatten(-1, (-1, 2)).unbind(-1)  # (B, T, H, d/2) each
-    k_first, k_second = xk.float().unflatten(-1, (-1, 2)).unbind(-1)  # (B, T, K, d/2) each
-
-    # Step 2: give the tables the axes of the queries, and of the keys.
-    q_cos, q_sin = (reshape_for_broadcast(f, q_first) for f in (freqs_cos, freqs_sin))
-    k_cos, k_sin = (reshape_for_broadcast(f, k_first) for f in (freqs_cos, freqs_sin))
-
-    # Step 3: turn each pair, and put its two numbers side by side again.
-    q_pairs = (q_first * q_cos - q_second * q_sin, q_first * q_sin + q_second * q_cos)
-    k_pairs = (k_first * k_cos - k_second * k_sin, k_first * k_sin + k_second * k_cos)
-    q_out = torch.stack(q_pairs, dim=-1).flatten(-2)  # (B, T, H, d)
-    k_out = torch.stack(k_pairs, dim=-1).flatten(-2)  # (B, T, K, d)
-
-    # Step 4: return them in the dtypes that came in.
-    return q_out.type_as(xq), k_out.type_as(xk)
+    # Step 1: in float32, make the two tables one of complex numbers, cos + i sin.
+    turns = torch.view_as_complex(torch.stack((freqs_cos, freqs_sin), dim=-1).float())
+    turned = []
+    for x in (xq, xk):
+        # Step 2: read each pair (a, b) of the last axis as a complex number, a + bi.
+        pairs = x.float().unflatten(-1, (-1, 2)).contiguous()  # (B, T, H or K, d/2, 2)
+        z = torch.view_as_complex(pairs)  # (B, T, H or K, d/2)
+        # Step 3: give the table the axes of z; a product of complex numbers is a turn.
+        z = z * reshape_for_broadcast(turns, z)
+        # Step 4: read them as pairs side by side again, in the dtype that came in.
+        turned.append(torch.view_as_real(z).flatten(-2).type_as(x))  # (B, T, H or K, d)
+    return turned[0], turned[1]
 
 
 def permute_for_hf(weight: torch.Tensor, n_heads: int) -> torch.Tensor:

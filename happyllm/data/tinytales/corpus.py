@@ -20,6 +20,7 @@ from happyllm.data.tinytales.world import Dice, TaleConfig
 FORMAT: Final = 1
 META: Final = "meta.json"
 PARTS: Final = ("pretrain", "sft", "eval_text", "eval_questions")
+PAIRS: Final = ("preference", "eval_preference")  # of no part of the corpus on disk
 
 Record = dict[str, Any]
 
@@ -61,28 +62,30 @@ class Mix:
         weights: Of levels 1, 2 and 3, relative to one another.
         sizes: People, fewest events and most events of each level.
         questions_per_story: Asked in one conversation, at most.
+        documents: How often a document is a page of facts, a story with questions, a story told
+            twice, and a story alone, relative to one another.
+        conversations: How often a conversation asks about a story, asks for one, asks for facts,
+            and is small talk.
 
     Raises:
-        ValueError: The weights are not three numbers of 0 or more, or are all 0.
+        ValueError: Weights are not as many numbers of 0 or more, or are all 0.
     """
 
     weights: tuple[float, float, float] = (0.3, 0.5, 0.2)
     sizes: tuple[tuple[int, int, int], ...] = ((1, 3, 5), (2, 4, 7), (3, 6, 9))
     questions_per_story: int = 12
+    documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
+    conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
 
     def __post_init__(self) -> None:
-        if len(self.weights) != 3 or min(self.weights) < 0 or sum(self.weights) <= 0:
-            raise ValueError(
-                f"weights={self.weights} must be three numbers of 0 or more, not all 0"
-            )
+        for name, count in (("weights", 3), ("documents", 4), ("conversations", 4)):
+            values = getattr(self, name)
+            if len(values) != count or min(values) < 0 or sum(values) <= 0:
+                raise ValueError(f"{name}={values} must be {count} numbers of 0 or more, not all 0")
 
     def draw(self, dice: Dice) -> TaleConfig:
         """Draw a level, and the size of a story of that level."""
-        rest = dice.random() * sum(self.weights)
-        level = 0
-        while level < 2 and rest >= self.weights[level]:
-            rest -= self.weights[level]
-            level += 1
+        level = drawn(dice, self.weights)
         n_people, low, high = self.sizes[level]
         return TaleConfig(
             n_people=n_people,
@@ -90,6 +93,16 @@ class Mix:
             questions_per_story=self.questions_per_story,
             level=level + 1,
         )
+
+
+def drawn(dice: Dice, weights: tuple[float, ...]) -> int:
+    """Draw a number from 0 on, each as often as its weight says."""
+    rest = dice.random() * sum(weights)
+    for number, weight in enumerate(weights[:-1]):
+        if rest < weight:
+            return number
+        rest -= weight
+    return len(weights) - 1
 
 
 def iter_pretrain(
@@ -102,19 +115,19 @@ def iter_pretrain(
     """
     tongue, mix = language(lang), mix or Mix()
     while True:
-        draw = dice.random()
-        if draw < 0.06:
+        draw = drawn(dice, mix.documents)
+        if draw == 0:
             facts = dice.shuffle(list(tongue.facts))[: 3 + dice.below(4)]
             yield {"text": tongue.space.join(dice.pick(told) for _, _, told in facts)}
             continue
         story = make_story(dice, lang, mix.draw(dice), held_out=held_out)
         text = story.text
-        if draw < 0.50:
+        if draw == 1:
             lessons = [
                 tongue.lesson.format(question=q.text, answer=q.answer) for q in story.questions
             ]
             text = "\n".join((text, dice.pick(tongue.lessons), *lessons))
-        elif draw < 0.75:
+        elif draw == 2:
             text += "\n" + story.retold
         yield {"text": f"{story.title}\n{text}" if dice.random() < 0.4 else text}
 
@@ -123,18 +136,18 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
     """Yield conversations without end: questions about a story, requests for one, facts, talk."""
     tongue, mix = language(lang), mix or Mix()
     while True:
-        draw = dice.random()
+        draw = drawn(dice, mix.conversations)
         system = {"role": "system", "content": dice.pick(tongue.systems)}
-        if draw < 0.85:
+        if draw == 0:
             story = make_story(dice, lang, mix.draw(dice))
             turns = [(q.text, q.answer) for q in story.questions]
             turns[0] = (f"{story.text}\n{turns[0][0]}", turns[0][1])
             kind = "questions"
-        elif draw < 0.94:
+        elif draw == 1:
             story = make_story(dice, lang, mix.draw(dice))
             asked = dice.pick(tongue.writes).format(names=tongue.listed(story.people))
             kind, turns = "write", [(asked, story.text)]
-        elif draw < 0.98:
+        elif draw == 2:
             facts = dice.shuffle(list(tongue.facts))[: 2 + dice.below(3)]
             kind, turns = "facts", [(question, answer) for question, answer, _ in facts]
         else:
@@ -162,6 +175,48 @@ def iter_questions(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Re
                 {"kind": q.kind, "question": q.text, "answer": q.answer} for q in story.questions
             ],
         }
+
+
+def iter_preferences(
+    lang: str, dice: Dice, mix: Mix | None = None, *, held_out: bool = False
+) -> Iterator[Record]:
+    """Yield pairs of answers without end: the right one, and one that is right elsewhere.
+
+    The wrong answer belongs to another question of the same kind about the same story, so that it
+    looks as an answer should, and only reading the story tells the two apart.
+
+    Raises:
+        ValueError: The stories are too small for two questions of one kind.
+    """
+    tongue, mix = language(lang), mix or Mix()
+    barren = 0  # stories in a row that gave no pair
+    while True:
+        barren += 1
+        if barren > 1000:
+            raise ValueError(
+                "no story has two questions of one kind with different answers: take more people "
+                "or events"
+            )
+        config = mix.draw(dice)
+        story = make_story(dice, lang, config, held_out=held_out)
+        for question in story.questions:
+            others = [
+                other.answer
+                for other in story.questions
+                if other.kind == question.kind and not is_exact(other.answer, question.answer)
+            ]
+            if others:
+                barren = 0
+                yield {
+                    "kind": question.kind,
+                    "level": config.level,
+                    "messages": [
+                        {"role": "system", "content": dice.pick(tongue.systems)},
+                        {"role": "user", "content": f"{story.text}\n{question.text}"},
+                    ],
+                    "chosen": question.answer,
+                    "rejected": dice.pick(others),
+                }
 
 
 def is_exact(answer: str, expected: str) -> bool:
@@ -196,7 +251,9 @@ def records(part: str, lang: str, seed: int, mix: Mix | None = None) -> Iterator
         return iter_pretrain(lang, dice, mix, held_out=True)
     if part == "eval_questions":
         return iter_questions(lang, dice, mix)
-    raise ValueError(f"part={part!r} must be one of {', '.join(PARTS)}")
+    if part in PAIRS:
+        return iter_preferences(lang, dice, mix, held_out=part.startswith("eval"))
+    raise ValueError(f"part={part!r} must be one of {', '.join((*PARTS, *PAIRS))}")
 
 
 def write_corpus(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import sys
 
 import pytest
 import torch
 
-from grader.judge.session import claim, grade_in_process, grade_in_worker, grade_room
+from grader.judge.session import (
+    claim,
+    collect,
+    grade_in_process,
+    grade_in_worker,
+    grade_room,
+)
 from grader.sandbox.jail import Limits
 from grader.sandbox.modules import Source
 from grader.sandbox.nursery import Lease
@@ -400,6 +407,67 @@ def test_in_process_code_ends_as_it_does_in_a_worker(make_job, warm, code, outco
     here, there = grade_in_process(job), grade_in_worker(job, Lease(warm._connection))
     assert (here.outcome, there.outcome) == (outcome, outcome)
     assert here.failure == there.failure
+
+
+# ---- collected once, for many
+
+
+def told(graded):
+    return dataclasses.replace(
+        graded,
+        duration_s=0.0,
+        tests=tuple(dataclasses.replace(test, duration_s=0.0) for test in graded.tests),
+    )
+
+
+@pytest.mark.parametrize("stop_early", [False, True])
+def test_a_suite_that_is_collected_once_judges_all_as_it_would_each(make_job, warm, stop_early):
+    codes = [
+        HALF + "def double(x): return x * 2",
+        HALF + "def double(x): return x",
+        HALF + "def double(x): return x.lost",
+        HALF,
+        "1 / 0",
+        HALF + "import os\ndef double(x): os._exit(3)",
+        HALF + "def double(x): return x * 2",
+    ]
+    first = ("test_it_halves",) if stop_early else ()
+    jobs = [make_job(SUITE, code, stop_early=stop_early, first=first) for code in codes]
+    lease = Lease(warm._connection)
+    alone = [told(grade_in_worker(job, lease)) for job in jobs]
+    together = []
+    assert collect(
+        jobs[0].suite,
+        lambda collected: together.extend(
+            told(grade_in_worker(job, lease, collected)) for job in jobs
+        ),
+    )
+    assert together == alone
+    assert {graded.outcome for graded in alone} >= {"passed", "failed", "error"}
+
+
+def test_a_suite_whose_file_has_changed_is_not_the_one_that_was_collected(make_job):
+    suite = make_job(SUITE).suite
+    seen = []
+
+    def use(collected):
+        seen.append(collected.holds(suite))
+        seen.append(collected.holds(suite.with_name("test_other.py")))
+        suite.write_text("def test_it(): pass")
+        seen.append(collected.holds(suite))
+
+    assert collect(suite, use)
+    assert seen == [True, False, False]
+
+
+@pytest.mark.parametrize("suite", ["def test_it(student:", "import nothing_of_this_name", ""])
+def test_a_suite_that_cannot_be_collected_is_put_to_no_use(make_job, suite):
+    assert not collect(make_job(suite).suite, lambda _: pytest.fail("there is nothing to use"))
+
+
+def test_files_beside_a_suite_are_not_looked_at(grade, make_job):
+    make_job(SUITE).suite.with_name("test_beside.py").write_text("raise SystemExit")
+    assert grade(SUITE).outcome == "passed"
 
 
 # ---- claims

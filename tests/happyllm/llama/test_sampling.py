@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from happyllm.llama.sampling import apply_temperature, apply_top_k, apply_top_p, sample
+from happyllm.llama.sampling import (
+    apply_min_p,
+    apply_repetition_penalty,
+    apply_temperature,
+    apply_top_k,
+    apply_top_p,
+    distribution,
+    sample,
+)
 
 INF = float("inf")
 
@@ -146,3 +154,56 @@ def test_a_bad_argument_is_refused_by_name(bad):
 def test_a_draw_is_one_integer_a_row(temperature):
     tokens = sample(torch.randn(6, 9, dtype=torch.bfloat16), temperature)
     assert (tokens.shape, tokens.dtype) == ((6,), torch.int64)
+
+
+def test_min_p_follows_how_sure_the_model_is():
+    logits = torch.stack([logits_of(0.9, 0.06, 0.04), logits_of(0.4, 0.35, 0.25)])
+    assert apply_min_p(logits, 0.1).isfinite().sum(-1).tolist() == [1, 3]
+
+
+def test_min_p_keeps_ties_with_the_best_at_one_and_all_at_zero():
+    logits = torch.tensor([[1.0, 1.0, 0.0, -200.0]])
+    assert apply_min_p(logits, 1.0).isfinite().tolist() == [[True, True, False, False]]
+    assert torch.equal(apply_min_p(logits, 0.0), logits)
+
+
+@pytest.mark.parametrize("min_p", [-0.1, 1.1, float("nan")])
+def test_min_p_outside_its_range_is_refused(min_p):
+    with pytest.raises(ValueError, match="min_p"):
+        apply_min_p(torch.zeros(1, 3), min_p)
+
+
+def test_a_penalty_lowers_scores_on_both_sides_of_zero_once():
+    logits = torch.tensor([[2.0, -2.0, 2.0]])
+    got = apply_repetition_penalty(logits, torch.tensor([[0, 1, 0]]), 4.0)
+    assert got.tolist() == [[0.5, -8.0, 2.0]]
+    assert logits.tolist() == [[2.0, -2.0, 2.0]]
+
+
+def test_an_id_that_is_padding_and_text_is_penalised_as_text():
+    tokens, mask = torch.tensor([[0, 0, 1], [0, 1, 0]]), torch.tensor([[0, 0, 1], [0, 1, 1]])
+    got = apply_repetition_penalty(torch.ones(2, 3), tokens, 2.0, mask)
+    assert got.tolist() == [[1.0, 0.5, 1.0], [0.5, 0.5, 1.0]]
+
+
+@pytest.mark.parametrize("penalty", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_penalty_outside_its_range_is_refused(penalty):
+    with pytest.raises(ValueError, match="repetition_penalty"):
+        apply_repetition_penalty(torch.zeros(1, 3), torch.tensor([[0]]), penalty)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 4, "top_p": 0.9}])
+@pytest.mark.parametrize("temperature", [0, 0.7, 2.0])
+def test_sample_draws_from_the_distribution(temperature, options):
+    logits = torch.randn(1, 6, generator=torch.Generator().manual_seed(0))
+    probs = distribution(logits, temperature, **options)
+    torch.testing.assert_close(probs.sum(-1), torch.ones(1))
+    drawn = sample(
+        logits.expand(20_000, 6),
+        temperature,
+        **options,
+        generator=torch.Generator().manual_seed(1),
+    )
+    rates = torch.bincount(drawn, minlength=6) / 20_000
+    assert (rates - probs[0]).abs().max() < 0.015  # over four standard deviations
+    assert not rates[probs[0] == 0].any()

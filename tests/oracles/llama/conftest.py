@@ -62,6 +62,13 @@ def make_pair(args, attn_implementation="eager"):
     return ours, theirs
 
 
+def hf_generate(model, tokens, mask, new, **kwargs):
+    """Let transformers write, greedy and without a stop token unless `kwargs` say otherwise."""
+    defaults = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    model.generation_config.eos_token_id = None  # LlamaConfig sets 2
+    return model.generate(tokens, attention_mask=mask, max_new_tokens=new, **(defaults | kwargs))
+
+
 def assert_grads_agree(ours, theirs):
     """Compare gradients relative to the largest of each tensor."""
     assert ours.keys() == theirs.keys()
@@ -94,3 +101,8 @@ def _make_pair():
 @pytest.fixture(name="assert_grads_agree")
 def _assert_grads_agree():
     return assert_grads_agree
+
+
+@pytest.fixture(name="hf_generate")
+def _hf_generate():
+    return hf_generate

@@ -17,15 +17,9 @@ def prompts_for(args):
     return tokens.masked_fill(MASK == 0, PAD)
 
 
-def hf_generate(model, tokens, mask, new, **kwargs):
-    defaults = {"do_sample": False, "eos_token_id": None, "pad_token_id": PAD}
-    model.generation_config.eos_token_id = None  # LlamaConfig sets 2
-    return model.generate(tokens, attention_mask=mask, max_new_tokens=new, **(defaults | kwargs))
-
-
 @SEEDS
 @CACHE
-def test_greedy_text_is_that_of_llama(seed, use_cache, random_config, make_pair):
+def test_greedy_text_is_that_of_llama(seed, use_cache, random_config, make_pair, hf_generate):
     args = random_config(seed)
     ours, theirs = make_pair(args)
     tokens = torch.randint(args.vocab_size, (3, 6))
@@ -36,7 +30,7 @@ def test_greedy_text_is_that_of_llama(seed, use_cache, random_config, make_pair)
 @SEEDS
 @CACHE
 def test_greedy_text_of_a_left_padded_batch_is_that_of_llama(
-    seed, use_cache, random_config, make_pair
+    seed, use_cache, random_config, make_pair, hf_generate
 ):
     args = random_config(seed)
     ours, theirs = make_pair(args)
@@ -47,7 +41,7 @@ def test_greedy_text_of_a_left_padded_batch_is_that_of_llama(
 
 @SEEDS
 @CACHE
-def test_text_that_stops_is_that_of_llama(seed, use_cache, random_config, make_pair):
+def test_text_that_stops_is_that_of_llama(seed, use_cache, random_config, make_pair, hf_generate):
     args = random_config(seed)
     ours, theirs = make_pair(args)
     tokens = prompts_for(args)
@@ -60,7 +54,9 @@ def test_text_that_stops_is_that_of_llama(seed, use_cache, random_config, make_p
 
 
 @SEEDS
-def test_drawn_text_is_that_of_llama_from_the_same_seed(seed, random_config, make_pair):
+def test_drawn_text_is_that_of_llama_from_the_same_seed(
+    seed, random_config, make_pair, hf_generate
+):
     args = random_config(seed)
     ours, theirs = make_pair(args)
     tokens = prompts_for(args)
@@ -74,7 +70,9 @@ def test_drawn_text_is_that_of_llama_from_the_same_seed(seed, random_config, mak
 
 
 @SEEDS
-def test_the_distributions_that_llama_draws_from_are_ours(seed, random_config, make_pair):
+def test_the_distributions_that_llama_draws_from_are_ours(
+    seed, random_config, make_pair, hf_generate
+):
     args = random_config(seed)
     ours, theirs = make_pair(args)
     tokens = prompts_for(args)
