@@ -411,7 +411,7 @@ class _Written:
                 return self.names[value._handle.id]
             except KeyError:
                 raise Unrecordable("an object of the room that has no name") from None
-        if _holds_remote(value):
+        if _holds(value, Remote):
             return self.container(value, name)
         if isinstance(value, torch.dtype):
             return str(value)
@@ -420,7 +420,7 @@ class _Written:
         if isinstance(value, torch.Tensor):
             brief = _brief_tensor(value)
             return brief if brief is not None else self.given(value, name)
-        if _holds_tensor(value):
+        if _holds(value, torch.Tensor):
             return self.given(value, name)
         said = _plain(value)
         return said if len(said) <= LITERAL else self.given(value, name)
@@ -629,27 +629,20 @@ def _call(name: str, arguments: Sequence[str]) -> str:
     return "\n".join([f"{name}(", *(f"    {one}," for one in arguments), ")"])
 
 
-def _holds_tensor(value: Any) -> bool:
+def _holds(value: Any, kind: type) -> bool:
+    """Whether something of a kind is in a value, or is it."""
     if isinstance(value, dict):
-        return any(_holds_tensor(one) for one in value.values())
+        return any(_holds(one, kind) for one in value.values())
     if isinstance(value, list | tuple):
-        return any(_holds_tensor(one) for one in value)
-    return isinstance(value, torch.Tensor)
-
-
-def _holds_remote(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_remote(one) for one in value.values())
-    if isinstance(value, list | tuple):
-        return any(_holds_remote(one) for one in value)
-    return isinstance(value, Remote)
+        return any(_holds(one, kind) for one in value)
+    return isinstance(value, kind)
 
 
 def _path(answer: Any, part: Any, exact: bool, depth: int = 3) -> str | None:
     """Where in an answer a part of it stands: `[0]`, `['x']`; empty for all of it."""
     if answer is part and (exact or not isinstance(part, bool | int | str | type(None))):
         return ""
-    if not exact and type(answer) is type(part) and not _holds_tensor(part):
+    if not exact and type(answer) is type(part) and not _holds(part, torch.Tensor):
         try:
             if bool(answer == part):
                 return ""
