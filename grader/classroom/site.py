@@ -42,8 +42,9 @@ def introduce(order: bytes) -> bytes:
     try:
         exercises = _exercises(wanted)
         said |= {"identity": identity(exercises), "isolation": "", "why": ""}
-        with _idle.pool(exercises, wanted) as pool:
-            said["isolation"] = pool.isolation(_policy(wanted))
+        if said["identity"] == wanted["identity"]:  # else it has no work to warm up for
+            with _idle.pool(exercises, wanted) as pool:
+                said["isolation"] = pool.isolation(_policy(wanted))
     except (ClassroomError, engine.EngineFault, KeyError) as error:
         said["why"] = str(error) or type(error).__name__
     return json.dumps(said).encode()
@@ -66,6 +67,7 @@ def order(
     """What a machine is told of the work, before any hand-in."""
     return {
         "exercises": [one.id for one in exercises],
+        "identity": identity(exercises),
         "backend": backend,
         "policy": dataclasses.asdict(policy),
     }
