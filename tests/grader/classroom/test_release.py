@@ -105,7 +105,8 @@ def test_every_file_is_a_stub_or_stands_beside_them(made: Edition) -> None:
     for exercise in CHAPTER.exercises:
         text = made.files[exercise.file].decode()
         assert "raise NotImplementedError" in text
-        assert "happyllm" not in text
+        assert "import happyllm" not in text
+        assert "from happyllm" not in text
 
 
 # ---- that it runs
