@@ -77,13 +77,8 @@ class Machines:
 
     def close(self) -> None:
         for process in reversed(self.processes):
-            process.terminate()
-        for process in reversed(self.processes):
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(timeout=15)
+            process.kill()
+            process.wait(timeout=15)
 
 
 @pytest.fixture
