@@ -80,6 +80,7 @@ class Exercise:
         forbids: library functions and classes that solve the exercise; a call of one is blocked.
         hints: a ladder, from the idea to near the code.
         why: why it matters, in two or three sentences; shown beside the solution.
+        public: the tests of the suite that the student edition shows, by name.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Exercise:
     hints: tuple[Hint, ...]
     forbids: tuple[str, ...] = ()
     why: Text = Text("", "")
+    public: tuple[str, ...] = ()
 
     @property
     def chapter(self) -> str:
@@ -288,7 +290,7 @@ class _Reader:
 
     EXERCISE_FIELDS = frozenset(
         {"id", "section", "title", "objects", "blanks", "points", "requires"}
-        | {"time_limit_s", "preload", "hints", "forbids", "why"}
+        | {"time_limit_s", "preload", "hints", "forbids", "why", "public"}
     )
     MILESTONE_FIELDS = frozenset({"section", "title", "requires", "time_limit_s"})
 
@@ -382,7 +384,9 @@ class _Reader:
         if not isinstance(steps, list) or not steps:
             self.problem(f"{where}: hints", "missing; a list of { en = …, zh = … }, general first")
             steps = []
-        hints = self.hints(steps, where, self.file.parent / f"test_{name}.py")
+        suite = self.file.parent / f"test_{name}.py"
+        hints = self.hints(steps, where, suite)
+        public = self.public(entry, where, suite)
         if len(self.problems) > before or title is None or why is None:
             return None
         assert isinstance(points, int)
@@ -399,7 +403,21 @@ class _Reader:
             forbids=forbids,
             hints=hints,
             why=why,
+            public=public,
         )
+
+    def public(self, entry: dict[str, Any], where: str, suite: Path) -> tuple[str, ...]:
+        """Check the list of public tests; they must stand in the suite, where there is one."""
+        public = self.texts(entry, "public", where, r"test_\w+")
+        if public and suite.is_file():
+            written = suite.read_text(encoding="utf-8", errors="replace")
+            names = re.findall(r"^def (test_\w+)", written, flags=re.MULTILINE)
+            for name in public:
+                if name not in names:
+                    near = difflib.get_close_matches(name, names, n=1)
+                    hint = f"did you mean '{near[0]}'?" if near else "take it out"
+                    self.problem(f"{where}: public", f"'{name}' is not in {suite.name}; {hint}")
+        return public
 
     def milestone(self, entry: Any) -> Milestone | None:
         """Check [milestone]."""

@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from grader import catalogue, engine
 from grader.catalogue import Exercise, Text
@@ -73,6 +73,16 @@ class Finished:
 
 
 Event = Began | Verdict | Finished
+
+
+class Graders(Protocol):
+    """What grades tasks: the pool of this machine, or a cluster."""
+
+    def isolation(self, policy: engine.Policy) -> Isolation: ...
+
+    def grade(self, tasks: Iterable[Task]) -> Generator[Event, None, None]: ...
+
+    def close(self) -> None: ...
 
 
 class Pool:

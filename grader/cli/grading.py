@@ -19,7 +19,7 @@ from grader.learning.progress import Progress
 from grader.render.learner.words import say, subject, waiting
 from grader.sandbox.isolation import STRENGTHS, Isolation
 
-from . import links
+from . import actions, links
 from .command import language_option
 from .options import Target, console, folder_option, note, plain_option
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from grader.sandbox.backends import Backend
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
-FORMATS = ("terminal", "plain", "json")
+FORMATS = ("terminal", "plain", "json", "github")
 
 
 def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
@@ -47,7 +47,7 @@ def _no_nan(_: click.Context, __: click.Parameter, value: float | None) -> float
     "form",
     type=click.Choice(FORMATS),
     default=None,
-    show_default="terminal, or plain where the output is no terminal",
+    show_default="terminal, or plain where the output is no terminal, or github in its Actions",
     help="How to show the report.",
 )
 @click.option(
@@ -109,14 +109,18 @@ def grade(
     sources = place.sources(exercises)
     form = form or ("plain" if plain else None)
     link = links.to_files(place.root, sources)
+    if form is None and output is None and actions.running():
+        form = "github"
     report = _run(exercises, sources, policy, form, output, lang, link=link)
+    if form == "github":
+        actions.tell(report, place.root, lang)
     progress = Progress.of(place)
     progress.record_graded(
         # What fails on the learner's own files may be the fault of another of them.
         [graded for graded in report.exercises if not own or graded.outcome == "passed"],
         sources,
     )
-    if form != "json" and output is None:
+    if form not in ("json", "github") and output is None:
         _tell_what_waits(report, progress, known, lang)
         if report.exit_code == 0 and progress.kept:
             step = where.standing(place, known).next
@@ -236,7 +240,7 @@ def _as_text(report: Report, form: str, lang: Language, lead_on: bool) -> str:
         from grader.render import jsonform
 
         return jsonform.render(report)
-    if form == "plain":
+    if form in ("plain", "github"):
         from grader.render import plain
 
         return plain.render(report, lang, lead_on=lead_on)

@@ -14,6 +14,9 @@ from happyllm.data import iter_turns, render_chatml
 from happyllm.llama import (
     ModelConfig,
     apply_rotary_emb,
+    apply_temperature,
+    apply_top_k,
+    apply_top_p,
     causal_mask,
     new_cache,
     precompute_freqs_cis,
@@ -22,7 +25,7 @@ from happyllm.llama import (
 from happyllm.tokenizer import count_words, pre_tokenize, train_bpe
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "shared" / "assets" / "widgets"
-NAMES = ["rope", "gqa", "attention-mask", "bpe", "chat-mask", "notes"]
+NAMES = ["rope", "gqa", "attention-mask", "bpe", "chat-mask", "sampling", "notes"]
 
 # The page of a widget: the theme's style sheets, the widget's own files, and the site's contract.
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{name}</title>
@@ -491,6 +494,55 @@ def test_searching_finds_whatever_looks_like_an_answer(open_widget, talk):
     assert "".join(token for token, _, learned in tokens if learned) == "".join(answers)
     forged = text.count(START) > 3
     assert ("of their own" in page.locator(".hl-verdict").inner_text()) == forged
+
+
+# --- sampling -------------------------------------------------------------------------------------
+
+
+def shown_odds(page: Page) -> list[float]:
+    """What each word is drawn with, in percent; 0 where it is out."""
+    texts = page.locator(".hl-odd b").all_inner_texts()
+    return [0.0 if text == "out" else float(text.removesuffix(" %")) for text in texts]
+
+
+def logits_of(page: Page) -> torch.Tensor:
+    """The scores of the widget up to a constant: the logarithms of the outlined bars."""
+    widths = page.locator(".hl-odd u").evaluate_all("all => all.map((one) => one.style.width)")
+    return torch.tensor([float(width.removesuffix("%")) for width in widths]).log()
+
+
+@pytest.mark.parametrize("place", ["sure", "unsure"])
+@pytest.mark.parametrize(
+    ("temperature", "k", "p", "m"),
+    [
+        (1, 10, 1, 0),
+        (0.5, 10, 1, 0),
+        (3, 4, 1, 0),
+        (1, 10, 0.85, 0),
+        (2, 10, 1, 0.3),
+        (1.5, 6, 0.7, 0.55),
+    ],
+)
+def test_what_may_be_drawn_is_what_the_library_says(open_widget, place, temperature, k, p, m):
+    page = open_widget("sampling")
+    page.locator(f"[name=place][value={place}]").check()
+    for name, value in {"temperature": temperature, "k": k, "p": p, "m": m}.items():
+        slide(page, name, value)
+    logits = apply_top_p(apply_top_k(apply_temperature(logits_of(page), temperature), k), p)
+    probs = logits.softmax(dim=-1)
+    expected = logits.masked_fill(probs < m * probs.max(), -torch.inf).softmax(dim=-1)
+    assert shown_odds(page) == pytest.approx((100 * expected).tolist(), abs=0.15)
+    kept = int((expected > 0).sum())
+    said = page.locator(".hl-verdict").inner_text()
+    assert said.startswith("One word" if kept == 1 else f"{kept} words")
+
+
+def test_sampling_with_all_off_draws_as_the_model_says(open_widget):
+    page = open_widget("sampling")
+    slide(page, "k", 2)
+    page.get_by_role("button", name="All off").click()
+    given = logits_of(page).softmax(dim=-1)
+    assert shown_odds(page) == pytest.approx((100 * given).tolist(), abs=0.15)
 
 
 # --- notes ----------------------------------------------------------------------------------------
