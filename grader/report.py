@@ -6,6 +6,7 @@ Everything that a renderer shows is in here as plain values; no renderer looks a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -288,13 +289,19 @@ def worst(outcomes: typing.Iterable[Outcome]) -> Outcome:
 def build(kind: Any, data: Any) -> Any:
     """Make a dataclass, with all that it holds, from plain JSON values."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        fields = {field.name for field in dataclasses.fields(kind)}
+        hints = _fields(kind)
         given: Mapping[str, Any] = data
-        return kind(**{k: build(hints[k], v) for k, v in given.items() if k in fields})
+        return kind(**{k: build(hints[k], v) for k, v in given.items() if k in hints})
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         return tuple(build(args[0], item) for item in data)
     if origin in (types.UnionType, typing.Union):
         return None if data is None else build(next(a for a in args if a is not type(None)), data)
     return data
+
+
+@functools.cache
+def _fields(kind: type[Any]) -> Mapping[str, Any]:
+    """The fields of a dataclass and their types; to find them out takes longer than to use them."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}

@@ -1,4 +1,4 @@
-"""The shelf: where stubs and solutions are kept, and how they are read.
+"""The shelf: where stubs, solutions and the book's pages are kept, and how they are read.
 
 In a source checkout they lie in exercises/ and solutions/ beside happyllm/; an installed wheel
 carries them inside the package, under grader/views/.
@@ -7,6 +7,7 @@ carries them inside the package, under grader/views/.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,6 +43,12 @@ def solution(exercise: Exercise) -> str:
         ShelfError: it is not there, or cannot be read.
     """
     return _read("solutions", exercise)
+
+
+def pages() -> Iterator[str]:
+    """The pages of the book as they are written; their code is the same in both languages."""
+    for file in sorted(((checkout() or GRADER / "views") / "docs" / "en").rglob("*.md")):
+        yield file.read_text(encoding="utf-8")
 
 
 def checkout() -> Path | None:

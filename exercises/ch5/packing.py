@@ -47,8 +47,8 @@ def document_positions(tokens: torch.Tensor, eos: int) -> torch.Tensor:
         >>> document_positions(torch.tensor([[5, 6, 0, 8, 0, 9]]), eos=0)
         tensor([[0, 1, 2, 0, 1, 0]])
     """
-    # Step 1: a document begins at the start of a row, and after every end token.
-    # Step 2: the start of a token's document is the last one so far; count from there.
+    # Step 1: where a document begins, after an end token, its index; 0 elsewhere.
+    # Step 2: a token's document began at the last start so far; count from there.
     raise NotImplementedError
 
 

@@ -73,8 +73,12 @@ def environment() -> str:
 
 def versions() -> dict[str, str]:
     """What is installed here that a verdict may depend on."""
-    found = {name: metadata.version(name) for name in ("torch", "numpy", "pytest")}
-    return {"happyllm": __version__, "python": sys.version.split()[0], **found}
+    return {"happyllm": __version__, "python": sys.version.split()[0], **_packages()}
+
+
+@functools.lru_cache(maxsize=1)
+def _packages() -> Mapping[str, str]:
+    return {name: metadata.version(name) for name in ("torch", "numpy", "pytest")}
 
 
 def _of_file(file: Path) -> str:

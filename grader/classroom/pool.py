@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from grader import catalogue, engine
 from grader.catalogue import Exercise, Text
@@ -75,6 +75,16 @@ class Finished:
 Event = Began | Verdict | Finished
 
 
+class Graders(Protocol):
+    """What grades tasks: the pool of this machine, or a cluster."""
+
+    def isolation(self, policy: engine.Policy) -> Isolation: ...
+
+    def grade(self, tasks: Iterable[Task]) -> Generator[Event, None, None]: ...
+
+    def close(self) -> None: ...
+
+
 class Pool:
     """Grades tasks, several at a time. Use it as a context manager."""
 
@@ -83,17 +93,25 @@ class Pool:
         exercises: Sequence[Exercise],
         jobs: int,
         *,
+        seed: int | None = None,
         backend: Backend | None = None,
         renew_after: int = RENEW_AFTER,
     ):
         """Start the fork server and the judge; they warm up while the caller goes on.
+
+        Args:
+            exercises: all that will be graded.
+            jobs: how many submissions at a time.
+            seed: that of most tasks; the judge plays the suites on the solutions under it.
+            backend: fork processes or spawn them; none takes what suits the system.
+            renew_after: gradings until the warm judge is made anew.
 
         Raises:
             engine.EngineFault: the fork server cannot be started.
             ScratchError: there is no room for its scratch folder.
         """
         self.jobs = jobs
-        self._source = _Source(tuple(exercises), backend, renew_after)
+        self._source = _Source(tuple(exercises), seed, backend, renew_after)
         self._todo: queue.SimpleQueue[tuple[Task, Mapping[str, str]] | None] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
         self._lines = [_Line() for _ in range(jobs)]
@@ -281,8 +299,15 @@ class _Line:
 class _Source:
     """Where judges come from: a fork server, and a judge that is kept warm on it."""
 
-    def __init__(self, exercises: tuple[Exercise, ...], backend: Backend | None, renew_after: int):
+    def __init__(
+        self,
+        exercises: tuple[Exercise, ...],
+        seed: int | None,
+        backend: Backend | None,
+        renew_after: int,
+    ):
         self._exercises = exercises
+        self._seed = seed
         self._backend = backend
         self._renew_after = renew_after
         self._lock = threading.Lock()
@@ -292,7 +317,7 @@ class _Source:
 
     def _open(self) -> Nursery | Spawner:
         try:
-            return open_nursery(engine.preloads(self._exercises), self._backend)
+            return open_nursery(engine.preloads(self._exercises), self._backend, many=True)
         except NurseryError as error:
             raise engine.EngineFault(str(error)) from error
 
@@ -330,6 +355,8 @@ class _Source:
         order = {
             "suites": str(catalogue.SUITES),
             "exercises": [exercise.id for exercise in self._exercises],
+            "seed": self._seed,
+            "many": True,
         }
         one = _Shared(open_bench(self._nursery, order), self._renew_after)
         self._benches.append(one)

@@ -447,7 +447,7 @@ class Record:
     def keep(self, run: int, content: str, basis: Basis, graded: Graded) -> Result:
         """Keep a verdict. A fault gives way to what is found later; nothing else does."""
         text = _as_json(graded)
-        seal = _seal(content, basis, graded.isolation, graded)
+        seal = _seal_of(content, basis, graded.isolation, text)
         key = basis.key(content)
         with self._writing() as db:
             db.execute(
@@ -526,8 +526,11 @@ def _as_json(graded: Graded) -> str:
 
 
 def _seal(content: str, basis: Basis, isolation: str, graded: Graded) -> str:
-    plain = json.loads(_as_json(graded))
-    return fingerprints.of([content, dataclasses.astuple(basis), isolation, plain])
+    return _seal_of(content, basis, isolation, _as_json(graded))
+
+
+def _seal_of(content: str, basis: Basis, isolation: str, text: str) -> str:
+    return fingerprints.of([content, dataclasses.astuple(basis), isolation, json.loads(text)])
 
 
 # ---- the file

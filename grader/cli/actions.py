@@ -31,7 +31,9 @@ def tell(
     if repository := environment.get("GITHUB_WORKSPACE"):
         here, top = root.resolve(), Path(repository).resolve()
         folder = here.relative_to(top).as_posix() if here.is_relative_to(top) else ""
-    click.echo(github.annotations(report, language, "" if folder == "." else folder), nl=False)
+    click.echo(
+        github.workflow_commands(report, language, "" if folder == "." else folder), nl=False
+    )
     texts = {
         "GITHUB_STEP_SUMMARY": github.summary(report, language),
         "GITHUB_OUTPUT": github.outputs(report),

@@ -6,17 +6,18 @@ import contextlib
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from grader import catalogue
-from grader.catalogue import Catalogue, Language
+from grader.catalogue import Catalogue, Exercise, Language
 from grader.classroom import batch, policy, roster
 from grader.classroom.batch import Assignment, Change, Done, Exercised, Planned, Read, Run
 from grader.classroom.policy import Policy
+from grader.classroom.pool import Graders
 from grader.classroom.problems import ClassroomError
 from grader.classroom.record import Record, Submission
 from grader.classroom.roster import Roster
@@ -59,6 +60,15 @@ def backend_option(function: Any) -> Any:
     )(function)
 
 
+def dask_option(function: Any) -> Any:
+    """`--dask ADDRESS`."""
+    return click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Grade on the machines of a Dask cluster: the address of its scheduler.",
+    )(function)
+
+
 def policy_option(function: Any) -> Any:
     """`--policy FILE`."""
     return click.option(
@@ -70,16 +80,28 @@ def policy_option(function: Any) -> Any:
     )(function)
 
 
+def chapter_option(function: Any) -> Any:
+    """`--chapter CHAPTER`."""
+    return click.option(
+        "--chapter", metavar="CHAPTER", help="What was to be handed in, such as ch5."
+    )(function)
+
+
+def roster_option(function: Any) -> Any:
+    """`--roster FILE`."""
+    return click.option(
+        "--roster",
+        "roster_file",
+        type=click.Path(path_type=Path),
+        help="The students, a CSV file with a column id; without one, folders name them.",
+    )(function)
+
+
 @click.command(name="class")
 @click.argument("submissions", type=click.Path(path_type=Path))
-@click.option("--chapter", metavar="CHAPTER", help="What was to be handed in, such as ch5.")
+@chapter_option
 @policy_option
-@click.option(
-    "--roster",
-    "roster_file",
-    type=click.Path(path_type=Path),
-    help="The students, a CSV file with a column id; without one, folders name them.",
-)
+@roster_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -89,6 +111,7 @@ def policy_option(function: Any) -> Any:
 )
 @jobs_option
 @backend_option
+@dask_option
 @plain_option
 @language_option
 @click.pass_context
@@ -101,6 +124,7 @@ def class_(
     out: Path,
     jobs: int,
     backend: Backend | None,
+    dask: str | None,
     plain: bool,
     lang: Language,
 ) -> None:
@@ -115,10 +139,11 @@ def class_(
         named = roster.load(roster_file) if roster_file is not None else None
         rules = policy.load(policy_file, known) if policy_file is not None else None
         with Record.open(out / RECORD) as record:
-            what = _assignment(record, known, rules, chapter)
+            what = assignment_of(record, known, rules, chapter)
             named = named or _remembered(record)
             matched = roster.match(paths, named, what.policy.times)
-            run = Run(record, what, jobs=jobs, backend=backend)
+            elsewhere = _elsewhere(dask, backend, lang)
+            run = Run(record, what, jobs=jobs, backend=backend, elsewhere=elsewhere)
             show = _Terminal(what, lang) if wants_rich(plain) else _Lines(what, lang)
             try:
                 with show, contextlib.closing(_events(run, matched, named)) as events:
@@ -171,6 +196,7 @@ _STATUSES = ("graded", "unreadable", "missing", "ungraded")
 @click.option("--accept", is_flag=True, help="Let what changed be the grades, without asking.")
 @jobs_option
 @backend_option
+@dask_option
 @plain_option
 @language_option
 @click.pass_context
@@ -181,6 +207,7 @@ def regrade(
     accept: bool,
     jobs: int,
     backend: Backend | None,
+    dask: str | None,
     plain: bool,
     lang: Language,
 ) -> None:
@@ -191,13 +218,14 @@ def regrade(
     """
     known = catalogue.load()
     with in_words(lang):
-        place = _record(record_path)
+        place = record_in(record_path)
         with contextlib.closing(Record.read(place)):
             pass  # a regrade makes no record
         rules = policy.load(policy_file, known) if policy_file is not None else None
         with Record.open(place) as record:
-            what = _assignment(record, known, rules, None)
-            run = Run(record, what, jobs=jobs, kind="regrade", backend=backend)
+            what = assignment_of(record, known, rules, None)
+            elsewhere = _elsewhere(dask, backend, lang)
+            run = Run(record, what, jobs=jobs, kind="regrade", backend=backend, elsewhere=elsewhere)
             show = _Terminal(what, lang) if wants_rich(plain) else _Lines(what, lang)
             try:
                 with show, contextlib.closing(run.grade()) as events:
@@ -259,7 +287,7 @@ def verify(
     """
     known = catalogue.load()
     same = differ = 0
-    with in_words(lang), contextlib.closing(Record.read(_record(record_path))) as record:
+    with in_words(lang), contextlib.closing(Record.read(record_in(record_path))) as record:
         rules = policy.parse(record.policy(), known, "policy.toml")
         checks = batch.verify(record, known, rules, students, jobs=jobs, backend=backend)
         with contextlib.closing(checks):
@@ -294,11 +322,29 @@ def in_words(lang: Language) -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _record(path: Path) -> Path:
+def _elsewhere(
+    address: str | None, backend: Backend | None, lang: Language
+) -> Callable[[Sequence[Exercise]], Graders] | None:
+    """What opens the cluster, if one was named; what it tells of machines goes to the terminal."""
+    if address is None:
+        return None
+
+    def opened(exercises: Sequence[Exercise]) -> Graders:
+        from grader.classroom.cluster import Cluster
+
+        def tell(said: catalogue.Text) -> None:
+            click.echo(f"! {classlines.one_line(said.in_(lang))}", err=True)
+
+        return Cluster(address, exercises, backend=backend, tell=tell)
+
+    return opened
+
+
+def record_in(path: Path) -> Path:
     return path / RECORD if path.is_dir() else path
 
 
-def _assignment(
+def assignment_of(
     record: Record, known: Catalogue, rules: Policy | None, chapter: str | None
 ) -> Assignment:
     """What is graded: as the command line says, else as the record does.
@@ -308,13 +354,7 @@ def _assignment(
     """
     noted = record.fact("chapter")
     if chapter is None and noted is None:
-        names = ", ".join(one.id for one in known.chapters)
-        raise ClassroomError(
-            catalogue.Text(
-                f"what was to be handed in? Name it: --chapter {names}.",
-                f"要评哪一章？请写明：--chapter {names}。",
-            )
-        )
+        raise no_chapter(known)
     if chapter is not None and noted is not None and chapter != noted:
         raise ClassroomError(
             catalogue.Text(
@@ -325,6 +365,17 @@ def _assignment(
         )
     rules = rules if rules is not None else policy.parse(record.policy(), known)
     return batch.assignment(chapter or noted or "", known, rules)
+
+
+def no_chapter(known: Catalogue) -> ClassroomError:
+    """Nothing says what was to be handed in."""
+    names = ", ".join(one.id for one in known.chapters)
+    return ClassroomError(
+        catalogue.Text(
+            f"what was to be handed in? Name it: --chapter {names}.",
+            f"交的是哪一章？请写明：--chapter {names}。",
+        )
+    )
 
 
 def _remembered(record: Record) -> Roster | None:

@@ -61,6 +61,7 @@ _COMMANDS = {
     "class": "classroom:class_",
     "regrade": "classroom:regrade",
     "verify": "classroom:verify",
+    "similar": "likeness:similar",
     "docs": "site:docs",
     "demo": "grading:demo",
     "completion": "learning:completion",

@@ -29,7 +29,7 @@ def write(record: Record, what: Assignment, out: Path, lang: Language) -> tuple[
     written = []
     for name, text in (*_of_class(book, lang), *_of_students(book, record, what, lang)):
         path = out / name
-        _write(path, text)
+        write_whole(path, text)
         if path.parent == out:
             written.append(path)
     return book, written
@@ -62,7 +62,12 @@ def _of_students(
         yield f"gradescope/{name}.json", gradescope.render(sheet.report, lang, sheet)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ClassroomError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")

@@ -1,9 +1,10 @@
-"""The judge on the bench, from which a fresh one is forked for each grading of `watch`.
+"""The judge on the bench, from which a fresh one is forked for each grading of `watch` or a class.
 
 It is asked through `grader.sandbox.bench`. It has imported pytest, the reference and the suites,
-and has collected their tests once. It grades nothing itself: each grading is a fork of it, with a
-seed and a lease of its own, so that nothing is left of one grading for the next. Whoever hangs up
-has the fork killed, and its workers with it.
+and has collected their tests once; where the seed is known, it has played them on the solutions
+too. It grades nothing itself: each grading is a fork of it, with a seed and a lease of its own, so
+that nothing is left of one grading for the next. Whoever hangs up has the fork killed, and its
+workers with it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from grader.sandbox import jail, wire
+from grader.sandbox import jail, pages, wire
 from grader.sandbox.nursery import Lease
+
+if TYPE_CHECKING:
+    from .session import Job, Stage
 
 
 def main(connection: socket.socket, lease: Lease) -> NoReturn:
@@ -31,41 +36,71 @@ def main(connection: socket.socket, lease: Lease) -> NoReturn:
     if body is None:
         os._exit(0)
     order = wire.decode(body)
-    rehearse(Path(order["suites"]), order["exercises"])
-    gc.collect()
-    gc.freeze()  # forks need not copy these pages to count what is on them
-    _Bench(connection, lease).run()
-
-
-def rehearse(suites: Path, exercises: Iterable[str]) -> None:
-    """Import and collect what grading these exercises will need; no test is run."""
     from . import desk, session
 
-    known = desk.known_exercises(suites)
-    chosen = [known[exercise] for exercise in exercises]
-    for one in chosen:
-        with contextlib.suppress(Exception):  # what is wrong with it is told when it is graded
-            desk.solutions(known, [*known.requirements(one), one])
-            session.rehearse(Path(suites, one.chapter, one.suite.name))
+    known = desk.known_exercises(Path(order["suites"]))
+    chosen = [known[exercise] for exercise in order["exercises"]]
+    suites = [Path(order["suites"], one.chapter, one.suite.name) for one in chosen]
+
+    def serve(stage: Stage) -> NoReturn:
+        jobs = {}
+        if order.get("seed") is not None:
+            with contextlib.suppress(Exception):  # what is wrong is told when it is graded
+                for job in desk.jobs(order | _PLAIN):
+                    stage.rehearse(job)
+                    jobs[job.exercise.id] = job
+        gc.collect()
+        gc.freeze()  # forks need not copy these pages to count what is on them
+        if order.get("many"):
+            pages.join()
+        _Bench(connection, lease, stage, jobs).run()
+
+    session.on_stage(suites, serve)
+    raise RuntimeError("pytest does not run")
+
+
+# What an order says of a submission, where there is none: jobs are those of the solutions.
+_PLAIN: Mapping[str, Any] = {
+    "files": {},
+    "own": False,
+    "timeout_s": None,
+    "limits": {},
+    "output_bytes": 0,
+}
 
 
 class _Bench:
-    def __init__(self, connection: socket.socket, lease: Lease):
+    def __init__(
+        self, connection: socket.socket, lease: Lease, stage: Stage, jobs: Mapping[str, Job]
+    ):
         self.connection = connection
         self.lease = lease
+        self.stage = stage
+        self.jobs = jobs
+        self.asked: set[str] = set()
         self.poll = select.poll()
         self.poll.register(connection, select.POLLIN)
         self.judges: dict[int, tuple[int, int, int]] = {}  # by life line and by order line
+        self.hearings: dict[int, _Hearing] = {}  # by the line on which it tells
 
     def run(self) -> NoReturn:
         while True:
             fd, _ = self.poll.poll()[
                 0
             ]  # one at a time: what it opens may take a closed one's number
-            if fd in self.judges:
-                self.end(*self.judges[fd])
+            if fd in self.hearings:
+                self.listen(self.hearings[fd])
+            elif fd in self.judges:
+                _, life, _ = judge = self.judges[fd]
+                if fd != life or not (wanted := os.read(life, 1 << 10)):
+                    self.end(*judge)
+                else:
+                    for exercise in wanted.decode().split():
+                        self.hear(exercise)
             elif not self.open():
-                for pid, *_ in self.judges.values():
+                for pid in [pid for pid, *_ in self.judges.values()] + [
+                    one.pid for one in self.hearings.values()
+                ]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 os._exit(0)
@@ -85,9 +120,10 @@ class _Bench:
             try:
                 jail.die_with_parent()
                 self.let_go(life)
+                self.stage.want = lambda exercise: _write(held, f"{exercise}\n".encode())
                 module, _, function = entry.decode().partition(":")
                 job = socket.socket(fileno=fds[0])
-                getattr(importlib.import_module(module), function)(job, lease)
+                getattr(importlib.import_module(module), function)(job, lease, self.stage)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)
@@ -99,6 +135,45 @@ class _Bench:
         self.poll.register(life, select.POLLIN)  # it ends when the judge does
         self.poll.register(fds[0], 0)  # only to hear that the other side has hung up
         return True
+
+    def hear(self, exercise: str) -> None:
+        """Have what the mistakes of an exercise answer found out, beside all else, and once.
+
+        A fork finds it out, from what the bench itself holds: no submission has a part in it.
+        """
+        if exercise in self.asked:
+            return
+        self.asked.add(exercise)
+        line, tells = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                jail.die_with_parent()
+                self.let_go(line)
+                heard = self.stage.hear(self.jobs[exercise])
+                said = {"replies": heard.replies, "agreeing": dict(heard.agreeing)}
+                _write(tells, wire.encode(said))
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+            os._exit(0)
+        os.close(tells)
+        self.hearings[line] = _Hearing(exercise, pid, line)
+        self.poll.register(line, select.POLLIN)
+
+    def listen(self, one: _Hearing) -> None:
+        """Take what has been found out so far; when it is all, the next judges know it."""
+        if part := os.read(one.line, 1 << 20):
+            one.said += part
+            return
+        self.poll.unregister(one.line)
+        del self.hearings[one.line]
+        os.close(one.line)
+        _, status = os.waitpid(one.pid, 0)
+        if status == 0:
+            from . import diagnosis
+
+            self.stage.learn(one.exercise, diagnosis.Heard(**wire.decode(bytes(one.said))))
 
     def end(self, pid: int, life: int, order: int) -> None:
         """One of the two has ended: end the other, and forget both."""
@@ -115,5 +190,21 @@ class _Bench:
         self.connection.close()
         self.lease.connection.close()
         os.close(life)
-        for fd in self.judges:
+        for fd in (*self.judges, *self.hearings):
             os.close(fd)
+
+
+@dataclass
+class _Hearing:
+    """A fork that finds out what the mistakes of an exercise answer, and what it has told."""
+
+    exercise: str
+    pid: int
+    line: int
+    said: bytearray = field(default_factory=bytearray)
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

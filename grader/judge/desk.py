@@ -16,14 +16,15 @@ from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
 from grader.sandbox.spawned import SpawnLease
 
-from .session import Job, grade_in_process, grade_in_worker
+from .session import Job, Stage, grade_in_process, grade_in_worker
 from .student import AnyLease
 
 
-def main(connection: wire.Line, lease: AnyLease) -> None:
+def main(connection: wire.Line, lease: AnyLease, stage: Stage | None = None) -> None:
     """Grade orders from `connection` until it closes. Each answer is one exercise, then `done`.
 
-    An order that asks for it is told the `verdict` before the mistake has its name.
+    An order that asks for it is told the `verdict` before the mistake has its name. A judge forked
+    from the bench finds the suites on a stage.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while (body := wire.receive(connection)) is not None:
@@ -35,7 +36,7 @@ def main(connection: wire.Line, lease: AnyLease) -> None:
                 _attempt(order, lease, connection)
                 continue
             tell = functools.partial(_tell, connection) if order.get("early") else None
-            for graded in grade(order, lease, tell):
+            for graded in grade(order, lease, tell, stage):
                 _send(connection, {"graded": dataclasses.asdict(graded)})
             _send(connection, {"done": True})
         except Exception:
@@ -50,10 +51,11 @@ def grade(
     order: Mapping[str, Any],
     lease: AnyLease | None,
     on_verdict: Callable[[Graded], None] | None = None,
+    stage: Stage | None = None,
 ) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
-    for job in _jobs(order, on_verdict):
-        yield grade_in_process(job) if lease is None else grade_in_worker(job, lease)
+    for job in jobs(order, on_verdict):
+        yield grade_in_process(job) if lease is None else grade_in_worker(job, lease, stage)
 
 
 def _attempt(order: Mapping[str, Any], lease: AnyLease, connection: wire.Line) -> None:
@@ -81,9 +83,10 @@ def known_exercises(suites: Path) -> catalogue.Catalogue:
     return _catalogue(suites, tuple(file.stat().st_mtime_ns for file in files))
 
 
-def _jobs(
+def jobs(
     order: Mapping[str, Any], on_verdict: Callable[[Graded], None] | None = None
 ) -> Iterator[Job]:
+    """What an order comes to, exercise by exercise."""
     known = known_exercises(Path(order["suites"]))
     for exercise_id in order["exercises"]:
         exercise = known[exercise_id]

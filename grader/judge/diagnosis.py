@@ -7,9 +7,10 @@ share that it explains. A variant explains nothing where it answers as the solut
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,28 @@ from grader.report import Mistake
 from grader.sandbox.worker import Room
 
 from .marks import KnownWrong, known_wrong, known_wrongs, wrong_room
-from .student import Asked, Backend, LocalBackend, Raised, Remote, Student, StudentFailure
+from .rehearsal import Script
+from .student import (
+    Asked,
+    Backend,
+    LocalBackend,
+    Raised,
+    Remote,
+    Student,
+    StudentFailure,
+    told_by,
+)
 
-__all__ = ["KnownWrong", "Seen", "diagnose", "explainers", "known_wrong", "known_wrongs"]
+__all__ = [
+    "Heard",
+    "KnownWrong",
+    "Seen",
+    "diagnose",
+    "hear",
+    "explainers",
+    "known_wrong",
+    "known_wrongs",
+]
 __all__ += ["same", "wrong_room"]
 
 ROUNDINGS = 256  # two ways to make the same mistake differ by rounding, not by more
@@ -34,14 +54,61 @@ OpenRoom = Callable[[KnownWrong | None], Room]
 
 @dataclass(frozen=True)
 class Seen:
-    """One test as it went: what it asked and was answered, and whether it passed."""
+    """One test as it went: what it asked and was answered, and whether it passed.
+
+    Attributes:
+        test: its name, where there is a script of it.
+        followed: every answer was the solution's, as in the script.
+    """
 
     log: Sequence[Asked]
     passed: bool
+    test: str = ""
+    followed: bool = False
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the known mistakes answer to a script, found out before anybody makes one.
+
+    Attributes:
+        replies: by mistake and test, the replies that are not the solution's, by their place.
+        agreeing: by mistake, the tests in which it answers as the solution does.
+    """
+
+    replies: Mapping[str, Mapping[str, Mapping[int, bytes]]]
+    agreeing: Mapping[str, frozenset[str]]
+
+
+def hear(script: Script, wrongs: Iterable[KnownWrong], open_room: OpenRoom) -> Heard:
+    """Put a script to every known mistake."""
+    replies: dict[str, dict[str, dict[int, bytes]]] = {}
+    agreeing: dict[str, frozenset[str]] = {}
+    for wrong in wrongs:
+        backend = LocalBackend(open_room(wrong))
+        others: dict[str, dict[int, bytes]] = {}
+        agrees = set()
+        for test, lines in script.tests.items():
+            came = [backend.ask(line.asked.sent) for line in lines]
+            pairs = [
+                (n, one, line.asked) for n, (one, line) in enumerate(zip(came, lines, strict=True))
+            ]
+            others[test] = {n: one for n, one, asked in pairs if one != asked.came}
+            if all(
+                same(told_by(one, lines[n].asked), lines[n].asked.answer)
+                for n, one in others[test].items()
+            ):
+                agrees.add(test)
+        replies[wrong.id], agreeing[wrong.id] = others, frozenset(agrees)
+    return Heard(replies, agreeing)
 
 
 def diagnose(
-    seen: Iterable[Seen], wrongs: Iterable[KnownWrong], open_room: OpenRoom
+    seen: Iterable[Seen],
+    wrongs: Iterable[KnownWrong],
+    open_room: OpenRoom,
+    script: Script | None = None,
+    heard: Heard | None = None,
 ) -> Mistake | None:
     """Name the mistake that explains every answer, or else the one that explains the most.
 
@@ -49,8 +116,10 @@ def diagnose(
         seen: every test that asked something.
         wrongs: the mistakes to try, in order.
         open_room: makes a room that holds one of them, or none.
+        script: what the solution answers, if it has been asked before.
+        heard: what the mistakes answer to the script, if they have been asked before.
     """
-    fits = explainers(seen, wrongs, open_room)
+    fits = explainers(seen, wrongs, open_room, script, heard)
     if not fits:
         return None
     (wrong, share), *others = fits
@@ -60,7 +129,11 @@ def diagnose(
 
 
 def explainers(
-    seen: Iterable[Seen], wrongs: Iterable[KnownWrong], open_room: OpenRoom
+    seen: Iterable[Seen],
+    wrongs: Iterable[KnownWrong],
+    open_room: OpenRoom,
+    script: Script | None = None,
+    heard: Heard | None = None,
 ) -> list[tuple[KnownWrong, float]]:
     """The mistakes that explain the most failing tests, and what share of them that is.
 
@@ -70,82 +143,126 @@ def explainers(
     tests = [one for one in seen if one.log]
     if all(one.passed for one in tests):
         return []
-    solution = open_room(None)
-    failing = [_Failing(one.log, solution) for one in tests if not one.passed]
+    solution = _Voice(None, open_room, script, heard)
+    failing = [_Failing(one, solution) for one in tests if not one.passed]
     telling = [one for one in failing if one.wrong]
-    others = [one.log for one in tests if one.passed]
-    others += [one.log for one in failing if not one.wrong]
-    rooms = [(wrong, open_room(wrong)) for wrong in wrongs]
+    others = [one for one in tests if one.passed]
+    others += [one.seen for one in failing if not one.wrong]
+    voices = [(wrong, _Voice(wrong, open_room, script, heard)) for wrong in wrongs]
     sure = [
         (wrong, 1.0)
-        for wrong, room in rooms
+        for wrong, voice in voices
         if telling
-        and all(one.is_explained(room) for one in telling)
-        and all(explains(room, log) for log in others)
+        and all(one.is_explained(voice) for one in telling)
+        and all(voice.explains(one) for one in others)
     ]
-    return sure or _nearest(telling, others, rooms)
+    return sure or _nearest(telling, others, voices)
 
 
 def _nearest(
     telling: Sequence[_Failing],
-    others: Sequence[Sequence[Asked]],
-    rooms: Sequence[tuple[KnownWrong, Room]],
+    others: Sequence[Seen],
+    voices: Sequence[tuple[KnownWrong, _Voice]],
 ) -> list[tuple[KnownWrong, float]]:
     """The mistakes that explain the most tests and contradict none of the others."""
     counts = [
-        (sum(one.is_explained(room) for one in telling), number)
-        for number, (_, room) in enumerate(rooms)
+        (sum(one.is_explained(voice) for one in telling), number)
+        for number, (_, voice) in enumerate(voices)
     ]
     best: list[tuple[KnownWrong, float]] = []
     most = 1
     for count, number in sorted(counts, key=lambda entry: (-entry[0], entry[1])):
-        wrong, room = rooms[number]
+        wrong, voice = voices[number]
         if count < most:
             break
-        if all(explains(room, log) for log in others):
+        if all(voice.explains(one) for one in others):
             most = count
             best.append((wrong, count / len(telling)))
     return best
 
 
+class _Voice:
+    """A known mistake, or the solution: it is asked only what it has not been asked before."""
+
+    def __init__(
+        self,
+        wrong: KnownWrong | None,
+        open_room: OpenRoom,
+        script: Script | None,
+        heard: Heard | None,
+    ):
+        self.wrong = wrong
+        self.open_room = open_room
+        self.script = script if wrong is None or heard is not None else None
+        self.heard = heard
+
+    @functools.cached_property
+    def room(self) -> Room:
+        return self.open_room(self.wrong)
+
+    def answers(self, one: Seen) -> Iterator[Any]:
+        """What it answers to what a test asked."""
+        lines = self.script.of(one.test) if self.script is not None else ()
+        asked = [entry.sent for entry in one.log]
+        if not lines or asked != [line.asked.sent for line in lines[: len(asked)]]:
+            for answer, _ in replay(LocalBackend(self.room), one.log):
+                yield answer
+            return
+        replies: Mapping[int, bytes] = {}
+        if self.wrong is not None and self.heard is not None:
+            replies = self.heard.replies[self.wrong.id].get(one.test, {})
+        for number, entry in enumerate(one.log):
+            ours = lines[number].asked
+            reply = replies.get(number, ours.came)
+            if reply == entry.came:
+                yield entry.answer
+            else:
+                yield told_by(reply, entry) if number in replies else ours.answer
+
+    def explains(self, one: Seen) -> bool:
+        """Whether it gives the same answers to the same requests."""
+        if one.followed and self.wrong is not None and self.heard is not None:
+            return one.test in self.heard.agreeing[self.wrong.id]
+        theirs = (entry.answer for entry in one.log)
+        return all(
+            same(mine, other) for mine, other in zip(self.answers(one), theirs, strict=False)
+        )
+
+
 class _Failing:
     """A test that the learner's code fails, beside what the solution answers in it."""
 
-    def __init__(self, log: Sequence[Asked], solution: Room):
-        self.log = log
-        self.right = [ours for ours, _ in replay(LocalBackend(solution), log)]
+    def __init__(self, seen: Seen, solution: _Voice):
+        self.seen = seen
+        self.right = list(solution.answers(seen))
         self.wrong = {  # the answers that are not the solution's, to the last bits
             number
-            for number, (right, asked) in enumerate(zip(self.right, log, strict=True))
+            for number, (right, asked) in enumerate(zip(self.right, seen.log, strict=True))
             if not same(right, asked.answer, FEW_ROUNDINGS)
         }
+        self.found: dict[_Voice, bool] = {}
 
-    def is_explained(self, room: Room) -> bool:
-        """Whether a room gives the same answers, and at a wrong one not the solution's."""
+    def is_explained(self, voice: _Voice) -> bool:
+        """Whether a mistake gives the same answers, and at a wrong one not the solution's."""
+        if voice not in self.found:
+            self.found[voice] = self._is_explained(voice)
+        return self.found[voice]
+
+    def _is_explained(self, voice: _Voice) -> bool:
         found = False
-        for number, (ours, theirs) in enumerate(replay(LocalBackend(room), self.log)):
-            if not same(ours, theirs):
+        for number, ours in enumerate(voice.answers(self.seen)):
+            if not same(ours, self.seen.log[number].answer):
                 return False
             right = self.right[number]
             found = found or (number in self.wrong and not same(right, ours, FEW_ROUNDINGS))
         return found
 
 
-def explains(room: Room, log: Sequence[Asked]) -> bool:
-    """Whether a room gives the same answers to the same requests."""
-    return all(same(answer, theirs) for answer, theirs in replay(LocalBackend(room), log))
-
-
 def replay(backend: Backend, log: Sequence[Asked]) -> Iterator[tuple[Any, Any]]:
     """Put the same requests to a room; its answers, each beside the learner's."""
     again = Student(backend, (), "")
     for asked in log:
-        what = (asked.op, asked.on, asked.name, asked.args, asked.kwargs)
-        try:
-            answer = again._ask(*what, title=asked.title, code=asked.code)
-        except StudentFailure as failure:
-            answer = failure
-        yield answer, asked.answer
+        yield again._ask_again(asked), asked.answer
 
 
 def _same_exceptions(ours: Raised, theirs: Raised) -> bool:
@@ -167,6 +284,8 @@ def _said(error: Raised) -> str:
 
 def same(one: Any, other: Any, roundings: int = ROUNDINGS) -> bool:
     """Whether our answer and the learner's are the same up to rounding."""
+    if one is other and not isinstance(one, StudentFailure):  # they came as the same bytes
+        return True
     if isinstance(one, Raised) and isinstance(other, Raised):
         return _same_exceptions(one, other)
     if isinstance(one, StudentFailure) or isinstance(other, StudentFailure):

@@ -6,13 +6,15 @@ Every test must leave a record; what has none is a fault of the grader, never a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +31,11 @@ from grader.sandbox.nursery import NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
 
-from . import again, explanation, show
+from . import again, explanation, rehearsal, show
 from .check import CheckFailed, Compared
-from .diagnosis import Seen, diagnose, known_wrongs
-from .marks import variant_room
+from .diagnosis import Heard, Seen, diagnose, hear, known_wrongs
+from .marks import KnownWrong, variant_room
+from .rehearsal import Script
 from .student import (
     ABORTED,
     FATAL,
@@ -117,13 +120,18 @@ class Job:
         return list(modules.values())
 
 
-def grade_in_worker(job: Job, lease: AnyLease, collected: Collected | None = None) -> Graded:
-    """Grade in jailed workers; a new one follows where the learner's code ended the last."""
-    output = Output(job.output_bytes)
-    seat = _WorkerSeat(job, lease, output)
+def grade_in_worker(
+    job: Job, lease: AnyLease, collected: Collected | Stage | None = None
+) -> Graded:
+    """Grade in jailed workers; a new one follows where the learner's code ended the last.
+
+    The suite may be collected already; on a stage it is, and what the solution answers is known.
+    """
+    seat = _WorkerSeat(job, lease, Output(job.output_bytes))
     started = time.monotonic()
 
     def whole(graded: Graded) -> Graded:
+        output = seat.output
         text = _own_lines(output.text(), job.files)
         printed = Printed(text, output.dropped) if output.kept else None
         took = round(time.monotonic() - started, 4)
@@ -132,7 +140,12 @@ def grade_in_worker(job: Job, lease: AnyLease, collected: Collected | None = Non
     if (tell := job.on_verdict) is not None:
         job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
     try:
-        graded = _grade(job, seat, collected)
+        try:
+            graded = _grade(job, seat, collected)
+        except Strayed:  # it has to be asked everything anew, by the suite itself
+            seat.close()
+            seat = _WorkerSeat(job, lease, Output(job.output_bytes))
+            graded = _grade(job, seat)
     except NurseryError as error:
         graded = _ended(job, "fault", _fault(str(error)))
     except Exception:
@@ -155,28 +168,29 @@ def grade_room(job: Job, room: Room, collected: Collected | None = None) -> Grad
     return _grade(job, _FixedSeat(room), collected)
 
 
+# ---- suites that are collected before anything is graded
+
+
 class Collected:
     """A suite that pytest has collected once, for as many gradings as there are."""
 
-    def __init__(self, text: bytes, plugin: _Plugin, session: pytest.Session):
+    def __init__(self, suite: Path, text: bytes, hooks: _Hooks, items: Sequence[pytest.Function]):
+        self._suite = suite
         self._text = text
-        self._plugin = plugin
-        self._session = session
+        self._hooks = hooks
+        self._items = items
 
     def holds(self, suite: Path) -> bool:
         """Whether it is this suite that was collected, as its file is now."""
-        same = suite == self._plugin.file
-        return same and suite.is_file() and suite.read_bytes() == self._text
+        return suite == self._suite and suite.is_file() and suite.read_bytes() == self._text
 
     def run(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> _Plugin:
         """Run the tests as `pytest.main` would, on other code; the records come back."""
-        plugin = self._plugin
-        plugin.begin(job, seat, blank)
-        items = [item for item in self._session.items if isinstance(item, pytest.Function)]
-        items.sort(key=plugin.place)
-        plugin.expected = {item.name: plugin.expected[item.name] for item in items}
-        for item, following in zip(items, [*items[1:], None], strict=True):
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        plugin = self._hooks.now = _Plugin(job, seat, blank)
+        items = sorted(self._items, key=plugin.place)
+        plugin.collected(items)
+        for item in items:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
             if job.stop_early and plugin.records[item.name].outcome != "passed":
                 break
         return plugin
@@ -191,16 +205,159 @@ def collect(suite: Path, use: Callable[[Collected], None]) -> bool:
     Returns:
         Whether there was something to use: not where the suite cannot be collected.
     """
-    plugin = _Plugin(suite, use)
+    text = suite.read_bytes()
+    used = []
+
+    def then(hooks: _Hooks, items: Mapping[Path, Sequence[pytest.Function]]) -> None:
+        if suite in items and not hooks.broken:
+            used.append(suite)
+            use(Collected(suite, text, hooks, items[suite]))
+
     with _kept_as_it_was():
-        plugin.main()
-    return plugin.used
+        _in_session([suite], then)
+    return bool(used)
 
 
-def rehearse(suite: Path) -> None:
-    """Import a suite and have pytest collect it, and run no test, to be quicker afterwards."""
-    with _kept_as_it_was():
-        pytest.main([*_PYTEST, "--collect-only", "--rootdir", str(suite.parent), str(suite)])
+class Strayed(Exception):
+    """A suite asks otherwise than it did on the stage, although it is answered the same."""
+
+
+class Stage:
+    """Suites that pytest has collected already, and what the solutions answer in them.
+
+    Everything on it was made before there was a submission. Each grading is a fork's own.
+    """
+
+    def __init__(self, hooks: _Hooks, items: Mapping[Path, Sequence[pytest.Function]]):
+        self._hooks = hooks
+        self._items = items
+        self._scripts: dict[str, Script] = {}
+        self._heard: dict[str, Heard] = {}
+        self.want: Callable[[str], None] = lambda _: None
+
+    def holds(self, suite: Path) -> bool:
+        """Whether a suite is on it."""
+        return suite in self._items
+
+    def play(self, suite: Path, plugin: _Plugin) -> None:
+        """Run a suite's tests, but those in which the learner's code answers as in the script."""
+        items = self._items[suite]
+        self._hooks.now = plugin
+        plugin.collected(items)
+        for item in items:
+            if plugin.follows(item):
+                continue
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            except pytest.exit.Exception:
+                break
+            if plugin.strayed:
+                raise Strayed
+
+    def script(self, job: Job) -> Script | None:
+        """What the solution answers under this seed, if it was rehearsed under it."""
+        found = self._scripts.get(job.exercise.id)
+        return found if found is not None and found.seed == job.seed else None
+
+    def rehearse(self, job: Job) -> None:
+        """Play a suite on the solution, twice; what is the same both times is the script."""
+        suite = job.suite or job.exercise.suite
+        if suite not in self._items:
+            return
+        logs = []
+        with _kept_as_it_was():
+            for _ in range(2):
+                seat = _FixedSeat(variant_room(job.solutions, job.exercise.module))
+                plugin = _Plugin(job, seat, ())
+                self.play(suite, plugin)
+                passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
+                logs.append({name: log for name, log in plugin.logs.items() if name in passed})
+        self._scripts[job.exercise.id] = rehearsal.script(job.seed, *logs)
+
+    def hear(self, job: Job) -> Heard:
+        """Put the script of an exercise to every mistake that its suite knows."""
+        suite = self._items[job.suite or job.exercise.suite][0].module
+        return hear(
+            self._scripts[job.exercise.id], known_wrongs(suite), functools.partial(_room, job)
+        )
+
+    def heard(self, exercise: str) -> Heard | None:
+        """What the mistakes answer to the script of an exercise; if nobody knows, it is wanted."""
+        if exercise not in self._heard:
+            self.want(exercise)
+        return self._heard.get(exercise)
+
+    def learn(self, exercise: str, heard: Heard) -> None:
+        """From here on it is known what the mistakes of an exercise answer."""
+        self._heard[exercise] = heard
+
+
+def on_stage(suites: Iterable[Path], then: Callable[[Stage], None]) -> None:
+    """Have pytest import and collect suites, and go on with them while its session is open.
+
+    A suite that cannot be collected is not on the stage; what is wrong with it is told when it is
+    graded.
+    """
+    _in_session(suites, lambda hooks, items: then(Stage(hooks, items)))
+
+
+def _in_session(
+    suites: Iterable[Path],
+    then: Callable[[_Hooks, Mapping[Path, Sequence[pytest.Function]]], None],
+) -> None:
+    """Collect suites, those of a folder in one session, and go on when all are open."""
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for suite in suites:
+        folders[suite.parent].append(suite)
+    hooks = _Hooks()
+    items: dict[Path, list[pytest.Function]] = {}
+
+    def enter(left: Sequence[Path]) -> None:
+        if not left:
+            then(hooks, items)
+            return
+
+        def go_on(session: pytest.Session) -> None:
+            for item in session.items:
+                if isinstance(item, pytest.Function):
+                    items.setdefault(item.path, []).append(item)
+            enter(left[1:])
+
+        _main(folders[left[0]], hooks, _Instead(go_on))
+
+    enter([*folders])
+
+
+def _main(suites: Sequence[Path], *plugins: object, how: Sequence[str] = ()) -> int:
+    """Have pytest run suites of one folder; it looks at none of the files beside them."""
+    for suite in suites:
+        sys.modules.pop(suite.stem, None)  # else pytest takes the last suite of this name for it
+    where = ["--rootdir", str(suites[0].parent), *map(str, suites)]
+    return pytest.main([*_PYTEST, *how, *where], plugins=[*plugins, _Only(suites)])
+
+
+class _Only:
+    """There is a suite for each exercise in a folder, and pytest would look at all of them."""
+
+    def __init__(self, suites: Sequence[Path]):
+        self.suites = set(suites)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        beside = any(collection_path.parent == suite.parent for suite in self.suites)
+        return True if beside and collection_path not in self.suites else None
+
+
+class _Instead:
+    """What is done in a session of pytest when its tests would be run."""
+
+    def __init__(self, done: Callable[[pytest.Session], None]):
+        self.done = done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.done(session)
+        return True
 
 
 # ---- where the learner's code sits
@@ -313,7 +470,7 @@ def _checked(reply: Any) -> Mapping[str, Any]:
 # ---- the grading
 
 
-def _grade(job: Job, seat: _Seat, collected: Collected | None = None) -> Graded:
+def _grade(job: Job, seat: _Seat, collected: Collected | Stage | None = None) -> Graded:
     exercise = job.exercise
     if exercise.file not in job.files:
         return _ended(job, "error", _no_file(exercise))
@@ -331,16 +488,21 @@ def _grade(job: Job, seat: _Seat, collected: Collected | None = None) -> Graded:
         names = [name for name in _names(exercise) if name in reply["missing"]]
         return _ended(job, "error", _no_name(exercise, names))
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
+    suite = job.suite or exercise.suite
     with _kept_as_it_was():
-        if collected is not None:
+        if isinstance(collected, Collected):
             return _verdict(job, collected.run(job, seat, blank), pytest.ExitCode.OK)
-        plugin = _Plugin(job.suite or exercise.suite)
-        plugin.begin(job, seat, blank)
-        status = plugin.main("--maxfail=1") if job.stop_early else plugin.main()
+        if collected is not None and collected.holds(suite):
+            plugin = _Plugin(job, seat, blank, collected.script(job))
+            collected.play(suite, plugin)
+            return _verdict(job, plugin, pytest.ExitCode.OK, collected)
+        plugin = _Plugin(job, seat, blank)
+        how = ["--maxfail=1"] if job.stop_early else []
+        status = _main([suite], _Hooks(plugin), how=how)
         return _verdict(job, plugin, status)
 
 
-def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
+def _verdict(job: Job, plugin: _Plugin, status: int, stage: Stage | None = None) -> Graded:
     """A pass needs proof: a record for each test that was expected, and each of them a pass."""
     exercise = job.exercise
     if plugin.broken or not plugin.expected:
@@ -378,12 +540,23 @@ def _verdict(job: Job, plugin: _Plugin, status: int) -> Graded:
         if job.on_verdict is not None:
             job.on_verdict(replace(_ended(job, outcome, failure), tests=tuple(tests)))
         passed = {test.id for test in tests if test.outcome == "passed"}
+        heard = stage.heard(exercise.id) if stage is not None and plugin.script else None
         mistake = diagnose(
-            [Seen(log, test_id in passed) for test_id, log in plugin.logs.items()],
+            [
+                Seen(log, test_id in passed, test_id, test_id in plugin.followed)
+                for test_id, log in plugin.logs.items()
+            ],
             known_wrongs(plugin.suite),
-            lambda wrong: variant_room(job.solutions, exercise.module, *([wrong] if wrong else [])),
+            functools.partial(_room, job),
+            plugin.script,
+            heard,
         )
     return replace(_ended(job, outcome, failure), tests=tuple(tests), mistake=mistake)
+
+
+def _room(job: Job, wrong: KnownWrong | None) -> Room:
+    """A room that holds the solution, with a mistake put into it."""
+    return variant_room(job.solutions, job.exercise.module, *([wrong] if wrong else []))
 
 
 def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
@@ -404,95 +577,40 @@ def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
     )
 
 
-class _Plugin:
-    """pytest's side: the `student` fixture, and a record of every test.
+class _Hooks:
+    """pytest's side: it hands on to the grading that is under way."""
 
-    With `use` no test is run by pytest: it is handed the collected suite, and grades with it.
-    """
-
-    job: Job
-    seat: _Seat
-    blank: tuple[str, ...] = ()
-
-    def __init__(self, file: Path, use: Callable[[Collected], None] | None = None):
-        self.file = file
-        self.use = use
-        self.used = False
-        self.text = file.read_bytes() if use is not None else b""
-        self.expected: dict[str, Text] = {}
-        self.places: dict[str, int] = {}
-        self.cases: dict[str, str] = {}
-        self.suite: ModuleType | None = None
+    def __init__(self, now: _Plugin | None = None):
+        self.now = now
         self.broken = ""
-
-    def begin(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> None:
-        """Take a submission's seat, with nothing on record."""
-        self.job = job
-        self.seat = seat
-        self.blank = blank
-        self.records: dict[str, Test] = {}
-        self.logs: dict[str, list[Asked]] = {}
-        self.clues: dict[str, explanation.Clue] = {}
-        self.origins = 0
-
-    def main(self, *how: str) -> int:
-        """Have pytest run the suite."""
-        sys.modules.pop(self.file.stem, None)  # else pytest takes the last suite of this name
-        where = ["--rootdir", str(self.file.parent), str(self.file)]
-        return pytest.main([*_PYTEST, *how, *where], plugins=[self])
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Look at none of the files beside the suite; there is one for each exercise."""
-        beside = collection_path.parent == self.file.parent and collection_path != self.file
-        return True if beside else None
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.broken = str(report.longrepr)
+            if self.now is not None:
+                self.now.broken = self.broken
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        self.broken = str(excrepr)
+        if self.now is not None:
+            self.now.broken = str(excrepr)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self.use is None:
-            items.sort(key=self.place)
-
-    def place(self, item: pytest.Item) -> int:
-        """Where the job wants a test: among the first, or behind them all."""
-        first = self.job.first
-        return first.index(item.name) if item.name in first else len(first)
+        if self.now is not None:
+            items.sort(key=self.now.place)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
-            assert isinstance(item, pytest.Function)
-            self.expected[item.name] = claim(item.function)
-            self.suite = item.module
-            self.places.setdefault(item.function.__name__, len(self.places))
-            if (drawn := getattr(item, "callspec", None)) is not None:
-                self.cases[item.name] = show.case(drawn.params)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        if self.use is None or self.broken or not session.items:
-            return None
-        self.used = True
-        self.use(Collected(self.text, self, session))
-        return True
+        if self.now is not None:
+            self.now.collected(session.items)
 
     @pytest.fixture
     def student(self, request: pytest.FixtureRequest) -> Student:
-        self.seat.refresh()
-        student = Student(self.seat.backend, _names(self.job.exercise), self.job.exercise.file)
-        self.logs[request.node.name] = student._log
-        student.seed(_number(self.job.seed, "room", request.node.name))
-        return student
+        assert self.now is not None
+        return self.now.student(request.node.name)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        seed(_number(self.job.seed, "inputs", item.name))
-        if self.seat.output is not None:
-            self.seat.output.begin()
+        assert self.now is not None
+        self.now.begin(item)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -503,6 +621,93 @@ class _Plugin:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport:
+        assert self.now is not None
+        return self.now.report(item, call)
+
+
+class _Plugin:
+    """One grading: the learner's code is asked, and every test gets a record."""
+
+    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...], script: Script | None = None):
+        self.job = job
+        self.seat = seat
+        self.blank = blank
+        self.script = script
+        self.expected: dict[str, Text] = {}
+        self.records: dict[str, Test] = {}
+        self.logs: dict[str, list[Asked]] = {}
+        self.followed: set[str] = set()  # the tests that went as in the script
+        self.resumed: rehearsal.Resumed | None = None
+        self.clues: dict[str, explanation.Clue] = {}
+        self.places: dict[str, int] = {}
+        self.cases: dict[str, str] = {}
+        self.origins = 0
+        self.suite: ModuleType | None = None
+        self.broken = ""
+
+    def place(self, item: pytest.Item) -> int:
+        """Where the job wants a test: among the first, or behind them all."""
+        first = self.job.first
+        return first.index(item.name) if item.name in first else len(first)
+
+    def collected(self, items: Sequence[pytest.Item]) -> None:
+        """Take note of the tests that there are."""
+        for item in items:
+            assert isinstance(item, pytest.Function)
+            self.expected[item.name] = claim(item.function)
+            self.suite = item.module
+            self.places.setdefault(item.function.__name__, len(self.places))
+            if (drawn := getattr(item, "callspec", None)) is not None:
+                self.cases[item.name] = show.case(drawn.params)
+
+    def follows(self, item: pytest.Function) -> bool:
+        """Ask what a test asks; whether all answers are those that it passes on.
+
+        Where they are not, the test itself is run, and takes the answers that have come already.
+        """
+        self.resumed = None
+        lines = self.script.of(item.name) if self.script is not None else ()
+        if not lines:
+            return False
+        started = time.perf_counter()
+        try:
+            self.seat.refresh()
+        except (StudentFailure, NurseryError):
+            return False  # what is wrong is found once more by the test itself
+        if self.seat.output is not None:
+            self.seat.output.begin()
+        came = rehearsal.follow(lines, self.seat.backend)
+        if len(came) == len(lines) and came[-1].agrees:
+            self.logs[item.name] = [line.asked for line in lines]
+            self.followed.add(item.name)
+            self.note(item, "passed", None, time.perf_counter() - started)
+            return True
+        self.resumed = rehearsal.Resumed(self.seat.backend, came)
+        return False
+
+    @property
+    def strayed(self) -> bool:
+        """Whether the test that was run did not ask what it asked in the script."""
+        return self.resumed is not None and self.resumed.strayed
+
+    def student(self, test: str) -> Student:
+        """The learner's code, as a test sees it."""
+        backend: Backend | rehearsal.Resumed | None = self.resumed
+        if backend is None:
+            self.seat.refresh()
+            backend = self.seat.backend
+        student = Student(backend, _names(self.job.exercise), self.job.exercise.file)
+        self.logs[test] = student._log
+        student.seed(_number(self.job.seed, "room", test))
+        return student
+
+    def begin(self, item: pytest.Item) -> None:
+        """A test begins: its inputs are drawn from the seed, and it is heard what it prints."""
+        seed(_number(self.job.seed, "inputs", item.name))
+        if self.seat.output is not None and self.resumed is None:
+            self.seat.output.begin()
+
+    def report(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
         """Keep the record, and spare pytest the work of putting a traceback into words."""
         assert isinstance(item, pytest.Function)
         assert call.when != "collect"

@@ -416,6 +416,10 @@ class Asked:
     """One request as it was made, and what was answered: a value, or a failure.
 
     The arguments are those that were sent: a suite may change its own tensors afterwards.
+
+    Attributes:
+        sent, came: the request and the reply as they went over the wire; nothing came where the
+            worker ended.
     """
 
     op: str
@@ -427,6 +431,8 @@ class Asked:
     title: str = ""
     parameters: tuple[str, ...] = ()
     code: bytes | None = None
+    sent: bytes = b""
+    came: bytes = b""
 
 
 class Student:
@@ -487,18 +493,61 @@ class Student:
         body = wire.encode(request | {"kwargs": kwargs or {}, "code": code}, _handle_of)
         made = f"{title}(…)" if op == "call" else title
         sent = as_sent(args), as_sent(kwargs or {})
+        came = b""
         try:
-            reply = wire.decode(self._backend.ask(body), lambda handle: Remote(self, handle, made))
-            answer = _unfold(reply, number)
+            came = self._backend.ask(body)
+            answer = self._understood(came, number, made)
         except wire.WireError as error:
             answer = BadAnswer(str(error))
         except StudentFailure as failure:
             answer = failure
-        entry = Asked(op, on, name, *sent, answer, title, parameters, code)
+        entry = Asked(op, on, name, *sent, answer, title, parameters, code, body, came)
         self._log.append(entry)
         if isinstance(answer, StudentFailure):
             raise answer
         return answer
+
+    def _ask_again(self, asked: Asked) -> Any:
+        """Put a request as it was put before; where the same bytes come, it is the same answer.
+
+        A failure is returned, and not raised. The requests before it must have been put again too.
+        """
+        self._requests += 1
+        try:
+            came = self._backend.ask(asked.sent)
+            if came == asked.came:
+                return asked.answer
+            made = f"{asked.title}(…)" if asked.op == "call" else asked.title
+            return self._understood(came, self._requests, made)
+        except wire.WireError as error:
+            return BadAnswer(str(error))
+        except StudentFailure as failure:
+            return failure
+
+    def _understood(self, came: bytes, number: int, made: str) -> Any:
+        """The value in a reply, or the failure that it describes, raised."""
+        return _unfold(wire.decode(came, lambda handle: Remote(self, handle, made)), number)
+
+
+def told_by(came: bytes, asked: Asked) -> Any:
+    """The value in a reply to a request, or the failure that it describes; nobody is asked."""
+    nobody = Student(_Nobody(), (), "")
+    try:
+        return nobody._understood(came, wire.decode(asked.sent)["id"], asked.title)
+    except wire.WireError as error:
+        return BadAnswer(str(error))
+    except StudentFailure as failure:
+        return failure
+
+
+class _Nobody:
+    """Stands where a room would, for replies that have come already."""
+
+    def ask(self, body: bytes) -> bytes:
+        raise BadAnswer("nobody is there to be asked")
+
+    def aside(self, seconds: float) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 def as_sent(value: Any) -> Any:
@@ -665,6 +714,11 @@ def portable(probe: FunctionType) -> bytes:
     if code.co_freevars or outside or probe.__defaults__ or probe.__kwdefaults__:
         names = ", ".join(sorted(outside | set(code.co_freevars))) or "default arguments"
         raise TypeError(f"the probe {probe.__name__} reaches outside itself: {names}")
+    return _marshalled(code)
+
+
+@functools.lru_cache(maxsize=4096)  # the bytes of one code are not the same each time
+def _marshalled(code: CodeType) -> bytes:
     return marshal.dumps(code.replace(co_filename="<probe>"))
 
 

@@ -63,6 +63,9 @@ SAID = {
 }
 
 
+MANY = 3  # from so many on, exercises are counted and not named
+
+
 def say(key: str, language: Language, **values: object) -> str:
     """One of the phrases, filled in; what names others bring is made safe to show."""
     safe = {k: one_line(v) if isinstance(v, str) else v for k, v in values.items()}
@@ -75,11 +78,14 @@ def tally(found: Sequence[Graded], worth: Mapping[str, float]) -> float:
 
 
 def reasons(found: Sequence[Graded], language: Language) -> str:
-    """What did not pass, in a few words: `repeat_kv failed, mlp timeout`."""
+    """What did not pass, in a few words: `repeat_kv failed, 6 untouched`."""
+    by_outcome: dict[Outcome, list[str]] = {}
+    for graded in found:
+        if graded.outcome != "passed":
+            by_outcome.setdefault(graded.outcome, []).append(graded.id.partition("/")[2])
     return ", ".join(
-        f"{g.id.partition('/')[2]} {OUTCOME[g.outcome].in_(language)}"
-        for g in found
-        if g.outcome != "passed"
+        f"{' '.join(names) if len(names) < MANY else len(names)} {OUTCOME[outcome].in_(language)}"
+        for outcome, names in by_outcome.items()
     )
 
 

@@ -18,7 +18,7 @@ MOST = 10  # GitHub shows so many annotations of one kind a step
 SUMMARY_BYTES = 1 << 19  # it takes a MiB of a step
 
 
-def annotations(report: Report, language: Language = "en", folder: str = "") -> str:
+def workflow_commands(report: Report, language: Language = "en", folder: str = "") -> str:
     """A command for each exercise that did not pass.
 
     Args:
@@ -26,10 +26,10 @@ def annotations(report: Report, language: Language = "en", folder: str = "") -> 
         language: of the words.
         folder: where the workspace lies in the repository, `work`; empty for its root.
     """
-    return "".join(f"{line}\n" for line in _annotations(report, language, folder))
+    return "".join(f"{line}\n" for line in _workflow_commands(report, language, folder))
 
 
-def _annotations(report: Report, language: Language, folder: str) -> Iterator[str]:
+def _workflow_commands(report: Report, language: Language, folder: str) -> Iterator[str]:
     begin = f"{folder.strip('/')}/" if folder.strip("/") else ""
     count = {"error": 0, "notice": 0}
     for graded in report.exercises:

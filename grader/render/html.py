@@ -32,6 +32,7 @@ footer { border-top: 1px solid var(--line); margin-top: 2rem; font-size: .75rem;
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .5rem;
   border-bottom: 1px solid var(--line); vertical-align: top; }
 svg { width: 100%; height: auto; } td svg { width: 120px; }
+td:has(> svg) { white-space: nowrap; vertical-align: top; }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 .bar { fill: #4c8eda; } .rest { fill: var(--line); } .axis { stroke: currentColor; }
 """
@@ -53,9 +54,10 @@ def render(report: Report | None, language: Language = "en", sheet: Sheet | None
     return page(title, body, language)
 
 
-def page(title: str, body: Iterable[str], language: Language) -> str:
+def page(title: str, body: Iterable[str], language: Language, more_style: str = "") -> str:
     """A whole page. Its policy lets in its own style, by its hash, and nothing else at all."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    style = STYLE + more_style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     rules = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = [
         "<!DOCTYPE html>",
@@ -66,7 +68,7 @@ def page(title: str, body: Iterable[str], language: Language) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="referrer" content="no-referrer">',
         f"<title>{text(title)}</title>",
-        f"<style>{STYLE}</style>",
+        f"<style>{style}</style>",
         "</head>",
         "<body>",
     ]

@@ -26,11 +26,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import jail, pages, seccomp, wire, worker
+from .scratch import ScratchError, scratch_folder
 
 try:
     import fcntl
 except ImportError:  # Windows, where nothing is forked either
     fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Lease", "Nursery", "NurseryError", "ScratchError"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4
@@ -38,25 +41,6 @@ _MAX_FDS = 4
 
 class NurseryError(Exception):
     """The fork server cannot be started, or has gone."""
-
-
-class ScratchError(Exception):
-    """There is no folder that can be written, or no room in it."""
-
-
-def scratch_folder() -> str:
-    """Make a folder in which every worker gets one of its own.
-
-    Raises:
-        ScratchError: there is no room for it.
-    """
-    try:
-        return tempfile.mkdtemp(prefix="happyllm-")
-    except OSError as error:
-        raise ScratchError(
-            f"{error.filename or 'scratch folder'}: {error.strerror}; "
-            "make room there, or set TMPDIR to a folder that can be written"
-        ) from error
 
 
 # ---- the side that asks
@@ -75,7 +59,8 @@ class Nursery:
         Raises:
             ScratchError: there is no room for its scratch folder.
         """
-        self._scratch = scratch_folder()
+        self._folder = scratch_folder()
+        self._scratch = self._folder.path
         self._connection, theirs = socket.socketpair()
         start = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
@@ -155,7 +140,7 @@ class Nursery:
             self._process.wait()
         with contextlib.suppress(OSError):
             os.close(self._errors)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.remove()
 
     def __enter__(self) -> Nursery:
         return self

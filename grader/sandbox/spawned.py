@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import jail, seccomp, wire, worker
-from .nursery import ROOT, Ending, NurseryError, ScratchError, plain_streams, scratch_folder
+from .nursery import ROOT, Ending, NurseryError, plain_streams
+from .scratch import ScratchError, scratch_folder
 
 _CHUNK = 1 << 16
 _CHUNKS = 64  # unread ones of what a worker answers; one that answers without end waits then
@@ -152,7 +153,8 @@ class Spawner:
             ScratchError: there is no room for it.
         """
         self._preload = tuple(preload)
-        self._scratch = scratch_folder()
+        self._folder = scratch_folder()
+        self._scratch = self._folder.path
         self._errors = os.path.join(self._scratch, "last-words")
         self._judges: list[subprocess.Popen[bytes]] = []
         self._lines: list[PipeConnection] = []
@@ -200,7 +202,7 @@ class Spawner:
         """End every judge, and with them their workers."""
         for line in self._lines:
             line.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.remove()
 
     def __enter__(self) -> Spawner:
         return self

@@ -123,7 +123,8 @@ def tokenizer(
 
     It becomes a `tokenizer.json`, as the tokenizers library reads it.
     """
-    from happyllm.pipeline.assemble import sources
+    from happyllm.pipeline.assemble import sources, training_files
+    from happyllm.pipeline.corpus import meta_of
     from happyllm.pipeline.folder import Folder, FolderError
     from happyllm.pipeline.vocabulary import train_tokenizer
     from happyllm.train.config import load_config
@@ -142,8 +143,13 @@ def tokenizer(
             f"{place.tokenizer}: is there already; what was trained with it needs it. Replace it "
             "by --overwrite, or choose another folder by --out"
         )
+    if not config.data.train and meta_of(place.corpus) is None:
+        raise FolderError(f"{place.corpus}: there is no complete corpus; make one by happyllm data")
     started = time.perf_counter()
-    made = train_tokenizer(place.corpus, place.tokenizer, config.model.vocab_size)
+    files = training_files(place, "pretrain")
+    made = train_tokenizer(
+        files, place.tokenizer, config.model.vocab_size, split_han=config.data.split_han
+    )
     seconds = time.perf_counter() - started
     click.echo(f"{place.tokenizer}: {made.vocab_size:,} tokens, in {seconds:.1f} s")
     if made.vocab_size < config.model.vocab_size:

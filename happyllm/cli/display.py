@@ -144,7 +144,7 @@ class Terminal:
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self.console.print(Text(text), soft_wrap=True)
+        self.console.print(Text(text))
 
     def sample(self, text: str) -> None:
         from rich.padding import Padding

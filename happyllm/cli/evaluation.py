@@ -85,8 +85,8 @@ def lines_of(found: dict[str, Any]) -> Iterator[str]:
         if name in found:
             one = found[name]
             yield (
-                f"{said}: loss {one['loss']:.4f}, perplexity {one['perplexity']:.3f}, "
-                f"{one['bits_per_byte']:.4f} bits a byte, over {one['tokens']:,} tokens"
+                f"{said}: loss {one['loss']:.3f}, perplexity {one['perplexity']:.2f}, "
+                f"{one['bits_per_byte']:.3f} bits a byte ({one['tokens']:,} tokens)"
             )
     if "preferred" in found:
         yield f"right answers preferred: {found['preferred']:.1%} of held-out pairs"

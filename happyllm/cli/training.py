@@ -150,9 +150,10 @@ def _train(stage: str, given: dict[str, Any]) -> None:
         )
         raise click.exceptions.Exit(INTERRUPTED)
     _tell_report(screen, found)
-    screen.note(f"{outcome.checkpoint}: the model. {planned.run / 'loss.svg'}: its losses.")
+    screen.note(f"The model: {outcome.checkpoint}")
+    screen.note(f"Its losses: {planned.run / 'loss.svg'}")
     if stage == "pretrain":
-        screen.note(f"Next: happyllm sft{_folder(given)}, or happyllm generate")
+        screen.note(f"Next: happyllm sft{_folder(given)}, or happyllm generate{_model(given)}")
     else:
         screen.note(f"Next: happyllm chat{_model(given)}")
 

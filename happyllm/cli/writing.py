@@ -27,6 +27,20 @@ def sampling_options(temperature: float, tokens: int) -> Any:
             ),
             click.option("--seed", type=int, help="The same seed writes the same."),
             click.option(
+                "--repetition-penalty",
+                type=click.FloatRange(min=0, min_open=True),
+                default=1.0,
+                help="Above 1, what stands there already becomes less likely.",
+                show_default="1",
+            ),
+            click.option(
+                "--min-p",
+                type=click.FloatRange(0, 1),
+                default=0.0,
+                help="Draw only what is at least so many times as probable as the likeliest.",
+                show_default="0",
+            ),
+            click.option(
                 "--top-p",
                 type=click.FloatRange(0, 1, min_open=True),
                 default=0.95,
@@ -70,6 +84,8 @@ def generate(
     temperature: float,
     top_k: int,
     top_p: float,
+    min_p: float,
+    repetition_penalty: float,
     seed: int | None,
     max_tokens: int,
     parts: Path | None,
@@ -85,7 +101,7 @@ def generate(
     pieces = load_parts(parts) if parts else OURS
     with theirs(pieces):
         speaker = Speaker.load(run, device=device, pieces=pieces)
-        how = Sampling(temperature, top_k, top_p, seed, max_tokens)
+        how = Sampling(temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens)
         generator = how.generator(speaker.device)
         ids = speaker.text_prompt(prompt or "")
         for number in range(count):
@@ -112,6 +128,8 @@ def chat(
     temperature: float,
     top_k: int,
     top_p: float,
+    min_p: float,
+    repetition_penalty: float,
     seed: int | None,
     max_tokens: int,
     parts: Path | None,
@@ -135,7 +153,7 @@ def chat(
     pieces = load_parts(parts) if parts else OURS
     with theirs(pieces):
         speaker = Speaker.load(run, device=device, pieces=pieces)
-        how = Sampling(temperature, top_k, top_p, seed, max_tokens)
+        how = Sampling(temperature, top_k, top_p, min_p, repetition_penalty, seed, max_tokens)
         Talk(speaker, how, system, sys.stdin.isatty() and sys.stdout.isatty()).run(str(run))
 
 

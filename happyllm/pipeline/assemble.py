@@ -66,6 +66,13 @@ def sources(folder: Folder, config: TrainConfig, stage: str) -> Sources:
     return Sources(place, tokenizer, train, held_out)
 
 
+def training_files(place: Sources, stage: str) -> list[tuple[Path, bool]]:
+    """The files that a tokenizer is learned from, each with whether it holds conversations."""
+    files = {place.corpus / "pretrain.jsonl": False, place.corpus / "sft.jsonl": True}
+    files[place.train] = stage != "pretrain"
+    return [(path, chat) for path, chat in files.items() if path.exists()]
+
+
 def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> None:
     """Make what is missing for a run: the corpus, the tokenizer, the ids.
 
@@ -105,7 +112,12 @@ def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> 
         if config.data.tokenizer:
             raise FolderError(f"{place.tokenizer}: there is no such tokenizer")
         notify(f"{place.tokenizer}: no tokenizer yet; learning one")
-        tokenizer = train_tokenizer(place.corpus, place.tokenizer, config.model.vocab_size)
+        tokenizer = train_tokenizer(
+            training_files(place, stage),
+            place.tokenizer,
+            config.model.vocab_size,
+            split_han=config.data.split_han,
+        )
         notify(f"{place.tokenizer}: {tokenizer.vocab_size:,} tokens")
     tokenizer = load_tokenizer(place.tokenizer)
     if tokenizer.vocab_size > config.model.vocab_size:

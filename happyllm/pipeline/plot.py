@@ -11,7 +11,7 @@ from happyllm.pipeline.folder import written_whole
 
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 36, 44
-SMOOTH = 0.9
+SMOOTHED = 50  # a mean forgets within this part of a run
 
 Point = tuple[float, float]
 
@@ -102,9 +102,10 @@ def running_mean(points: Sequence[Point]) -> list[Point]:
         >>> running_mean([(1.0, 4.0), (2.0, 4.0)])
         [(1.0, 4.0), (2.0, 4.0)]
     """
+    keep = 1 - 1 / max(2.0, len(points) / SMOOTHED)
     mean, weight, result = 0.0, 0.0, []
     for x, y in points:
-        mean, weight = SMOOTH * mean + (1 - SMOOTH) * y, SMOOTH * weight + (1 - SMOOTH)
+        mean, weight = keep * mean + (1 - keep) * y, keep * weight + (1 - keep)
         result.append((x, round(mean / weight, 6)))
     return result
 

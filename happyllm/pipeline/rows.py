@@ -177,7 +177,7 @@ def alike(
 
     Example:
         >>> alike([3, 0, 2, 1], [9, 1, 8, 2], batch_size=2)
-        [2, 0, 3, 1]
+        [3, 1, 0, 2]
     """
     head = -begun % batch_size
     result, order = list(order[:head]), order[head:]

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from happyllm.data.chat import IM_END, IM_START, encode_prompt
-from happyllm.llama.cache import new_cache
 from happyllm.llama.generate import generate
 from happyllm.llama.model import Transformer
-from happyllm.llama.sampling import sample
+from happyllm.llama.stream import stream
 from happyllm.pipeline.assemble import find_run, load_model, tokenizer_of
 from happyllm.pipeline.folder import FolderError
 from happyllm.pipeline.parts import OURS, Pieces
@@ -27,12 +26,14 @@ AT_ONCE = 64  # prompts in a batch
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn; see `happyllm.llama.sample`.
+    """How the next token is drawn; see `happyllm.llama.distribution`.
 
     Attributes:
         temperature: 0 takes the likeliest.
         top_k: Draw from so many; 0 draws from all.
         top_p: Draw from the nucleus; 1 draws from all.
+        min_p: Draw what is at least so many times as probable as the likeliest; 0 draws from all.
+        repetition_penalty: Makes less likely what has been written already; 1 does not.
         seed: Of the draw; None draws anew each time.
         max_new_tokens: Most tokens to write.
     """
@@ -40,6 +41,8 @@ class Sampling:
     temperature: float = 0.8
     top_k: int = 0
     top_p: float = 0.95
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int | None = None
     max_new_tokens: int = 200
 
@@ -114,26 +117,28 @@ class Speaker:
         """The ids of a conversation that the model shall answer."""
         return encode_prompt(messages, self.tokenizer, self.im_start, self.im_end)
 
-    @torch.no_grad()
     def stream_ids(
         self, ids: Sequence[int], how: Sampling, generator: torch.Generator | None = None
     ) -> Iterator[int]:
         """Write on token by token, until one that ends a turn or a document."""
-        room = self.room(ids, how.max_new_tokens)
-        generator = generator or how.generator(self.device)
-        model = self.model.eval()
-        dtype = model.tok_embeddings.weight.dtype
-        cache = new_cache(model.args, 1, len(ids) + room, dtype, self.device)
-        unseen = torch.tensor([list(ids)], device=self.device)
-        for _ in range(room):
-            logits, _ = model(unseen, cache=cache, logits_to_keep=1)
-            top_k, top_p = how.top_k or None, how.top_p if how.top_p < 1 else None
-            chosen = sample(logits[:, -1], how.temperature, top_k, top_p, generator)
+        stops = (self.end, self.im_start, self.im_end)
+        written = stream(
+            self.model,
+            torch.tensor([list(ids)], device=self.device),
+            self.room(ids, how.max_new_tokens),
+            temperature=how.temperature,
+            top_k=how.top_k or None,
+            top_p=how.top_p if how.top_p < 1 else None,
+            min_p=how.min_p or None,
+            repetition_penalty=how.repetition_penalty,
+            stop_tokens=stops,
+            generator=generator or how.generator(self.device),
+        )
+        for chosen in written:
             token = int(chosen)
-            if token in (self.end, self.im_start, self.im_end):
+            if token in stops:
                 return
             yield token
-            unseen = chosen[:, None]
 
     def stream(
         self, ids: Sequence[int], how: Sampling, generator: torch.Generator | None = None

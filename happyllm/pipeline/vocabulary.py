@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import regex
 
 from happyllm.data.chat import IM_END, IM_START, iter_turns
 from happyllm.data.tokens import TokenFile
@@ -15,36 +17,40 @@ from happyllm.tokenizer import BPETokenizer, train_bpe
 
 END = "<|endoftext|>"  # stands between documents
 SPECIAL = (END, IM_START, IM_END)
+BETWEEN_HAN = regex.compile(r"(?<=\p{Han})(?=\p{Han})")
 FORMAT = 1
 
 
-def train_tokenizer(corpus_folder: Path, path: Path, vocab_size: int) -> BPETokenizer:
+def train_tokenizer(
+    files: Sequence[tuple[Path, bool]], path: Path, vocab_size: int, *, split_han: bool = False
+) -> BPETokenizer:
     """Learn a tokenizer from all that a model will be trained on, and write it.
 
     Args:
-        corpus_folder: Its training files are read, never the held-out ones.
+        files: JSONL files of a corpus, each with whether it holds conversations. Never those that
+            are held out.
         path: The `tokenizer.json`.
         vocab_size: Most tokens.
+        split_han: Learn each Chinese character by itself; see `DataConfig`.
 
     Raises:
-        FolderError: There is no corpus, or no text in it; the size is too small.
+        FolderError: A file cannot be read; the size is too small.
     """
 
-    def words() -> Iterator[str]:
-        if (corpus_folder / "pretrain.jsonl").exists():
-            yield from corpus.texts(corpus_folder / "pretrain.jsonl")
-        if (corpus_folder / "sft.jsonl").exists():
-            for messages in corpus.conversations(corpus_folder / "sft.jsonl"):
+    def texts() -> Iterator[str]:
+        for file, chat in files:
+            if not chat:
+                yield from corpus.texts(file)
+                continue
+            for messages in corpus.conversations(file):
                 for message in messages:
                     yield message["role"] + "\n"
                     yield message["content"]
 
-    if corpus.meta_of(corpus_folder) is None:
-        raise FolderError(
-            f"{corpus_folder}: there is no complete corpus; make one by happyllm data"
-        )
+    # What a line break parts in the text that is learned from, no merge will ever join.
+    learned = (BETWEEN_HAN.sub("\n", text) for text in texts()) if split_han else texts()
     try:
-        tokenizer = train_bpe(words(), vocab_size, SPECIAL)
+        tokenizer = train_bpe(learned, vocab_size, SPECIAL)
     except ValueError as error:
         raise FolderError(f"model.{error}") from error
     tokenizer.save(path)

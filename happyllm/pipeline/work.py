@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from happyllm.pipeline import corpus
 from happyllm.pipeline.assemble import (
     about_run,
     assemble,
@@ -101,6 +102,9 @@ def plan(request: Request) -> Plan:
         settings.insert(0, f"corpus.lang={request.lang}")
     base, preset, config_file = None, request.preset, request.config_file
     folder = Folder(request.out or Path(f"tinytales-{_lang(request, settings)}"))
+    told = (corpus.meta_of(folder.corpus) or {}).get("lang")
+    if told and not any(one.startswith("corpus.lang=") for one in settings):
+        settings.insert(0, f"corpus.lang={told}")  # that of the corpus which is there
     run = folder.run(stage)
     found = checkpoints(run)
     if found and not request.resume:

@@ -44,6 +44,9 @@ class DataConfig:
             and takes rows of about one length into a batch.
         document_mask: Keep the documents of a row apart: none sees another, and positions count
             from the start of each.
+        split_han: Let the tokenizer learn each Chinese character by itself. Chinese puts no spaces
+            between words, so a merge may join the end of one to the beginning of the next, and a
+            small model no longer sees that two tokens speak of the same thing.
         other_share: Share of the rows that are of the other kind: conversations in pretraining,
             plain text in fine-tuning. All of their tokens are learned.
     """
@@ -56,6 +59,7 @@ class DataConfig:
     shuffle: bool = True
     packing: Literal["stream", "whole", "single"] = "stream"
     document_mask: bool = False
+    split_han: bool = False
     other_share: float = 0.0
 
 

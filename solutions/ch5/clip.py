@@ -29,7 +29,7 @@ def clip_grad_norm(parameters: Iterable[torch.Tensor], max_norm: float) -> torch
         ValueError: `max_norm` is not above 0.
 
     Example:
-        >>> weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
+        >>> weights = [torch.nn.Parameter(torch.zeros(n)) for n in (2, 1)]
         >>> weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
         >>> clip_grad_norm(weights, max_norm=1.0)
         tensor(5.)

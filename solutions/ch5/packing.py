@@ -48,14 +48,12 @@ def document_positions(tokens: torch.Tensor, eos: int) -> torch.Tensor:
         >>> document_positions(torch.tensor([[5, 6, 0, 8, 0, 9]]), eos=0)
         tensor([[0, 1, 2, 0, 1, 0]])
     """
-    T = tokens.size(1)
-    index = torch.arange(T, device=tokens.device).expand_as(tokens)  # (B, T)
-    # Step 1: a document begins at the start of a row, and after every end token.
-    first = torch.ones_like(tokens, dtype=torch.bool)
-    first[:, 1:] = tokens[:, :-1] == eos
-    # Step 2: the start of a token's document is the last one so far; count from there.
-    starts = torch.where(first, index, 0).cummax(dim=1).values
-    return index - starts
+    index = torch.arange(tokens.size(1), device=tokens.device)  # (T,)
+    # Step 1: where a document begins, after an end token, its index; 0 elsewhere.
+    starts = torch.zeros_like(tokens)
+    starts[:, 1:] = torch.where(tokens[:, :-1] == eos, index[1:], 0)  # (B, T - 1)
+    # Step 2: a token's document began at the last start so far; count from there.
+    return index - starts.cummax(dim=1).values
 
 
 def document_mask(tokens: torch.Tensor, eos: int) -> torch.Tensor:

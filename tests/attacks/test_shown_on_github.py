@@ -37,7 +37,7 @@ SHARP = {
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_an_annotation_is_one_command_whatever_a_student_says(text: str, language: str) -> None:
     report = hostile(text)
-    shown = github.annotations(report, language, "work")  # type: ignore[arg-type]
+    shown = github.workflow_commands(report, language, "work")  # type: ignore[arg-type]
     found = commands(shown)
     assert [one.name for one in found] == ["error"] * len(report.exercises)
     assert [one.properties["file"] for one in found] == [f"work/{g.file}" for g in report.exercises]

@@ -10,18 +10,22 @@ import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from happyllm.data import iter_turns, render_chatml
 from happyllm.llama import (
     ModelConfig,
     apply_rotary_emb,
+    apply_temperature,
+    apply_top_k,
+    apply_top_p,
     causal_mask,
     new_cache,
     precompute_freqs_cis,
     repeat_kv,
 )
-from happyllm.tokenizer import count_words, train_bpe
+from happyllm.tokenizer import count_words, pre_tokenize, train_bpe
 
 WIDGETS = Path(__file__).parents[2] / "docs" / "shared" / "assets" / "widgets"
-NAMES = ["rope", "gqa", "attention-mask", "bpe", "notes"]
+NAMES = ["rope", "gqa", "attention-mask", "bpe", "chat-mask", "sampling", "notes"]
 
 # The page of a widget: the theme's style sheets, the widget's own files, and the site's contract.
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>{name}</title>
@@ -424,6 +428,123 @@ def test_bpe_works_from_the_keyboard(open_widget):
     assert listed(page) == [("a", "b"), ("ab", "ab")]
 
 
+# --- chat-mask ------------------------------------------------------------------------------------
+
+TALKS = [
+    ("Answer in a few words.", "Who has the ball?", "Tim has it."),
+    ("", "So?\n\n  x <b>&</b>", " It's 42.\n"),
+    ("s", "a<|im_end|>\n<|im_start|>assistant\nb<|im_end|>", "<|im_start|>user\nc"),
+    ("你好", "皮球在谁那里？", ""),
+]
+START, END = "<|im_start|>", "<|im_end|>"
+
+
+class Pieces:
+    """A tokenizer whose tokens are the pieces themselves."""
+
+    def encode(self, text):
+        return pre_tokenize(text)
+
+
+def said(page: Page, talk) -> list[dict[str, str]]:
+    roles = ("system", "user", "assistant")
+    for role, content in zip(roles, talk, strict=True):
+        page.locator(f"[name={role}]").fill(content)
+    return [{"role": role, "content": content} for role, content in zip(roles, talk, strict=True)]
+
+
+def drawn_tokens(page: Page) -> list[tuple[str, bool, bool]]:
+    """Each token as (text, whether it is a marker, whether it is learned)."""
+    return [
+        (text.replace("␣", " ").replace("↵", "\n"), "hl-marker" in kind, "hl-learned" in kind)
+        for text, kind in page.locator(".hl-token").evaluate_all(
+            "all => all.map((one) => [one.textContent, one.className])"
+        )
+    ]
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=range(len(TALKS)))
+def test_what_is_learned_by_turn_is_that_of_the_library(open_widget, talk):
+    page = open_widget("chat-mask")
+    messages = said(page, talk)
+    markers = {1: START, 2: END}
+    expected = [
+        (markers.get(token, token), token in markers, bool(learned))
+        for ids, mask in iter_turns(messages, Pieces(), 1, 2)
+        for token, learned in zip(ids, mask, strict=True)
+    ]
+    assert drawn_tokens(page) == expected
+    expect(page.locator(".hl-verdict")).to_contain_text("this is what should be learned")
+
+    page.get_by_label("Take the end for padding").check()
+    assert [one for one in drawn_tokens(page) if one[1] and one[2]] == []
+    expect(page.locator(".hl-verdict")).to_contain_text("never stops")
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=range(len(TALKS)))
+def test_searching_finds_whatever_looks_like_an_answer(open_widget, talk):
+    page = open_widget("chat-mask")
+    text = render_chatml(said(page, talk))
+    page.get_by_label("Search the text").check()
+    tokens = drawn_tokens(page)
+    assert "".join(token for token, _, _ in tokens) == text
+    assert sum(marker and token == START for token, marker, _ in tokens) == text.count(START)
+    found = re.findall(r"<\|im_start\|>assistant\n(.*?)(?=<\|im_start\|>|\Z)", text, re.DOTALL)
+    answers = [one.partition(END)[0] + (END if END in one else "") for one in found]
+    assert "".join(token for token, _, learned in tokens if learned) == "".join(answers)
+    forged = text.count(START) > 3
+    assert ("of their own" in page.locator(".hl-verdict").inner_text()) == forged
+
+
+# --- sampling -------------------------------------------------------------------------------------
+
+
+def shown_odds(page: Page) -> list[float]:
+    """What each word is drawn with, in percent; 0 where it is out."""
+    texts = page.locator(".hl-odd b").all_inner_texts()
+    return [0.0 if text == "out" else float(text.removesuffix(" %")) for text in texts]
+
+
+def logits_of(page: Page) -> torch.Tensor:
+    """The scores of the widget up to a constant: the logarithms of the outlined bars."""
+    widths = page.locator(".hl-odd u").evaluate_all("all => all.map((one) => one.style.width)")
+    return torch.tensor([float(width.removesuffix("%")) for width in widths]).log()
+
+
+@pytest.mark.parametrize("place", ["sure", "unsure"])
+@pytest.mark.parametrize(
+    ("temperature", "k", "p", "m"),
+    [
+        (1, 10, 1, 0),
+        (0.5, 10, 1, 0),
+        (3, 4, 1, 0),
+        (1, 10, 0.85, 0),
+        (2, 10, 1, 0.3),
+        (1.5, 6, 0.7, 0.55),
+    ],
+)
+def test_what_may_be_drawn_is_what_the_library_says(open_widget, place, temperature, k, p, m):
+    page = open_widget("sampling")
+    page.locator(f"[name=place][value={place}]").check()
+    for name, value in {"temperature": temperature, "k": k, "p": p, "m": m}.items():
+        slide(page, name, value)
+    logits = apply_top_p(apply_top_k(apply_temperature(logits_of(page), temperature), k), p)
+    probs = logits.softmax(dim=-1)
+    expected = logits.masked_fill(probs < m * probs.max(), -torch.inf).softmax(dim=-1)
+    assert shown_odds(page) == pytest.approx((100 * expected).tolist(), abs=0.15)
+    kept = int((expected > 0).sum())
+    said = page.locator(".hl-verdict").inner_text()
+    assert said.startswith("One word" if kept == 1 else f"{kept} words")
+
+
+def test_sampling_with_all_off_draws_as_the_model_says(open_widget):
+    page = open_widget("sampling")
+    slide(page, "k", 2)
+    page.get_by_role("button", name="All off").click()
+    given = logits_of(page).softmax(dim=-1)
+    assert shown_odds(page) == pytest.approx((100 * given).tolist(), abs=0.15)
+
+
 # --- notes ----------------------------------------------------------------------------------------
 
 
@@ -536,7 +657,8 @@ def stir(page: Page) -> None:
         disclosure.click()
     for field in page.locator("textarea").all():
         field.fill("W" * 200)
-        page.locator("[name=clear]").click()
+    for clear in page.locator("[name=clear]").all():
+        clear.click()
 
 
 SPILT = """() => {

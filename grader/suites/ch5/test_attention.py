@@ -447,7 +447,9 @@ def by_exponentials(self, q, k, v, mask):
 def fused_with_a_mask(self, q, k, v, mask):
     mask = causal_mask(q.size(2), k.size(2)) if mask is None else mask
     drop = self.attn_dropout.p * self.training
-    return nn.functional.scaled_dot_product_attention(q, k, v, mask, dropout_p=drop)
+    return nn.functional.scaled_dot_product_attention(
+        q, k, v, mask, dropout_p=drop, enable_gqa=True
+    )
 
 
 @also_right("Attention", en="one class without helpers: other names, a mask kept as a buffer")
@@ -686,7 +688,7 @@ def explicit_undropped(self, q, k, v, mask):
 def fused_always_drops(self, q, k, v, mask):
     if mask is None:
         mask = causal_mask(q.size(2), k.size(2))
-    return F.scaled_dot_product_attention(q, k, v, mask, self.attn_dropout.p)
+    return F.scaled_dot_product_attention(q, k, v, mask, self.attn_dropout.p, enable_gqa=True)
 
 
 @known_wrong(
@@ -697,7 +699,7 @@ def fused_always_drops(self, q, k, v, mask):
 def fused_undropped(self, q, k, v, mask):
     if mask is None:
         mask = causal_mask(q.size(2), k.size(2))
-    return F.scaled_dot_product_attention(q, k, v, mask)
+    return F.scaled_dot_product_attention(q, k, v, mask, enable_gqa=True)
 
 
 @known_wrong(
@@ -709,7 +711,9 @@ def fused_undropped(self, q, k, v, mask):
 )
 def fused_aligned_to_the_start(self, q, k, v, mask):
     drop = self.attn_dropout.p if self.training else 0.0
-    return F.scaled_dot_product_attention(q, k, v, mask, drop, is_causal=mask is None)
+    return F.scaled_dot_product_attention(
+        q, k, v, mask, drop, is_causal=mask is None, enable_gqa=True
+    )
 
 
 @known_wrong(
@@ -720,7 +724,7 @@ def fused_aligned_to_the_start(self, q, k, v, mask):
 )
 def fused_sees_the_future(self, q, k, v, mask):
     drop = self.attn_dropout.p if self.training else 0.0
-    return F.scaled_dot_product_attention(q, k, v, mask, drop)
+    return F.scaled_dot_product_attention(q, k, v, mask, drop, enable_gqa=True)
 
 
 @known_wrong(
@@ -734,7 +738,7 @@ def causal_beside_a_mask(self, q, k, v, mask):
     T, S = q.size(2), k.size(2)
     mask = causal_mask(T, S) if mask is None and T != S else mask
     drop = self.attn_dropout.p if self.training else 0.0
-    return F.scaled_dot_product_attention(q, k, v, mask, drop, is_causal=T > 1)
+    return F.scaled_dot_product_attention(q, k, v, mask, drop, is_causal=T > 1, enable_gqa=True)
 
 
 @known_wrong(

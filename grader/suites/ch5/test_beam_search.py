@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.beam import beam_search
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.model import Transformer
@@ -165,36 +165,40 @@ def test_what_follows_a_stop_token_is_padding(student):
     check.equal(texts, torch.tensor([[[1, 9, 5], [1, 2, 9]], [[2, 9, 5], [2, 2, 9]]]))
 
 
-def test_enough_beams_go_on_when_many_stop(student):
-    """Where the best n candidates all stop, the search goes on with the best n that do not.
+def test_enough_beams_go_on_when_one_stops(student):
+    """A candidate that stops leaves its place to the next that does not: n go on.
 
-    最好的 n 个候选都停下时，搜索继续沿着最好的 n 个没停的走。
+    停下的候选把位置让给下一个没停的：始终有 n 条继续。
     """
     table = {
         1: {2: 0.5, 3: 0.5 - 1e-3},
-        2: {9: 0.6, 4: 0.3, 5: 0.1},
-        3: {9: 0.6, 6: 0.28, 7: 0.12},
-        **{t: {10: 0.999, 9: 0.001} for t in (4, 5, 6, 7)},
-        10: {10: 0.999, 9: 0.001},
+        2: {9: 0.5, 4: 0.45, 5: 0.05},
+        3: {6: 0.4, 7: 0.35, 8: 0.25},
+        4: dict.fromkeys(range(10, 15), 0.2),
+        6: {15: 1.0},
+        8: {15: 1.0},
     }
-    options = {"length_penalty": 4.0, "stop_tokens": [9]}
-    compare(student, chances(table), torch.tensor([[1]]), 6, 2, **options)
+    options = {"length_penalty": 0.0, "stop_tokens": [9]}
+    texts, _ = search(student, chances(table), torch.tensor([[1]]), 3, 2, **options)
+    check.equal(texts, torch.tensor([[[1, 2, 9, 0], [1, 3, 6, 15]]]))
 
 
 def test_with_several_stop_tokens_enough_beams_go_on(student):
-    """Two stop tokens may take the two best places of every beam.
+    """Two stop tokens can take two places of every beam before the next that goes on.
 
-    停止符有两个时，每条束的前两名可能都是停止符。
+    停止符有两个时，每条束的前面都可能有两个名额被停止符占去。
     """
+    others = {10: 0.1, 11: 0.1, 12: 0.1, 13: 0.09, 14: 0.09}
     table = {
         1: {2: 0.5, 3: 0.5 - 1e-3},
-        2: {9: 0.4, 8: 0.35, 4: 0.2, 5: 0.05},
-        3: {9: 0.4, 8: 0.35, 6: 0.19, 7: 0.06},
-        **{t: {10: 0.999, 9: 0.001} for t in (4, 5, 6, 7)},
-        10: {10: 0.999, 9: 0.001},
+        2: {4: 0.4, 9: 0.35, 8: 0.2, 5: 0.05},
+        3: {9: 0.24, 6: 0.16, 7: 0.12, **others},
+        4: dict.fromkeys(range(10, 15), 0.2),
+        6: {15: 1.0},
     }
-    options = {"length_penalty": 4.0, "stop_tokens": [9, 8]}
-    compare(student, chances(table), torch.tensor([[1]]), 6, 2, **options)
+    options = {"length_penalty": 0.0, "stop_tokens": [9, 8]}
+    texts, _ = search(student, chances(table), torch.tensor([[1]]), 3, 2, **options)
+    check.equal(texts, torch.tensor([[[1, 2, 9, 0], [1, 3, 6, 15]]]))
 
 
 def calls_of_the_model(m, model, prompts, n_new, n_beams, options):
@@ -326,6 +330,64 @@ def test_what_cannot_be_searched_is_refused(student, wrong):
     options = {"attention_mask": mask}
     check.raises(ValueError, lambda: student.beam_search(model, prompts, n_new, n_beams, **options))
 
+
+_FULL = "torch.full((B, n, room), pad_id{}, device=device)"
+_STOPS = "stops = torch.tensor(list(stop_tokens){}, device=device)"
+_BEST = "best, index = candidates.topk(wanted{})"
+_WANTED = "wanted = min(n * (1 + max({}, len(stops))), n * V)"
+_KEPT = "scores, kept = torch.cat([scores, settled], dim=1).topk(n{})"
+_GOING = "log_probs, going = best.masked_fill(stopped, -torch.inf).topk(n{})"
+_LENGTHS = "lengths = torch.{}(B, n, dtype=torch.int64, device=device)"
+_RETURN = "return texts[:, :, : T + {}], scores"
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "beam_search",
+        _STOPS.format(", dtype=torch.int64"),
+        _STOPS.format(""),
+        because="a list of ints becomes int64 anyway, and an empty one holds no token of any dtype",
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            f"{name} = {_FULL.format(', dtype=tokens.dtype')}",
+            f"{name} = {_FULL.format('')}",
+            because="pad_id is an int, and makes int64",
+        )
+        for name in ("texts", "finished")
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            line.format(", dim=-1"),
+            line.format(dim),
+            because="there are two dimensions, and topk works on the last by default",
+        )
+        for line in (_BEST, _KEPT, _GOING)
+        for dim in ("", ", dim=1")
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            _WANTED.format(1),
+            _WANTED.format(least),
+            because="it decides only how many candidates are left over",
+        )
+        for least in (0, 2)
+    ),
+    equivalent_mutant(
+        "beam_search",
+        _LENGTHS.format("zeros"),
+        _LENGTHS.format("ones"),
+        because="the longest text found has one new token or more",
+    ),
+    equivalent_mutant(
+        "beam_search",
+        _RETURN.format("int(lengths.max())"),
+        _RETURN.format("lengths.max()"),
+        because="a tensor of one int can end a slice",
+    ),
+)
 
 # ---- the search in other words, right and wrong
 

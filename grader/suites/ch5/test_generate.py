@@ -401,9 +401,8 @@ EQUIVALENT = (
     *(
         equivalent_mutant(
             "generate",
-            "logits, _ = model(unseen, attention_mask=attention_mask, cache=cache, "
-            "logits_to_keep=1)",
-            f"logits, _ = model(unseen, attention_mask=attention_mask, cache=cache{kept})",
+            "logits, _ = model(unseen, None, attention_mask, cache, logits_to_keep=1)",
+            f"logits, _ = model(unseen, None, attention_mask, cache{kept})",
             because="it only saves work: no more than the last position is read",
         )
         for kept in ("", ", logits_to_keep=2")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.data.pack import document_ids, document_mask, document_positions
 
 EOS = 0
@@ -207,6 +207,42 @@ def by_blocks(tokens, eos):
             mask[b, 0, start:end, start:end] = torch.ones(n, n, dtype=torch.bool).tril()
             start = end
     return mask
+
+
+EQUIVALENT = (
+    *(
+        equivalent_mutant(where, f"return {what}", becomes, because="integers carry no gradient")
+        for where, what, becomes in (
+            (
+                "document_ids",
+                "ends.cumsum(dim=1) - ends",
+                "return (ends.cumsum(dim=1) - ends).detach()",
+            ),
+            (
+                "document_positions",
+                "index - starts.cummax(dim=1).values",
+                "return (index - starts.cummax(dim=1).values).detach()",
+            ),
+            (
+                "document_mask",
+                "(same & causal)[:, None]",
+                "return (same & causal)[:, None].detach()",
+            ),
+        )
+    ),
+    equivalent_mutant(
+        "document_positions",
+        "starts[:, 1:] = torch.where(tokens[:, :-1] == eos, index[1:], 0)",
+        "starts[:, 1:] = torch.where(tokens[:, :-1] == eos, index[1:], -1)",
+        because="the start of the row is 0, and the greater of the two counts",
+    ),
+    equivalent_mutant(
+        "document_mask",
+        "ids = document_ids(tokens, eos)",
+        "ids = document_ids(eos, tokens)",
+        because="tokens == eos is eos == tokens",
+    ),
+)
 
 
 # ---- mistakes that people make

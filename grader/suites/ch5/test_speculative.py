@@ -161,15 +161,14 @@ def test_after_a_refusal_nothing_of_the_draft_stands(student):
     check.equal(student.verify(target, draft, torch.tensor([3, 1, 3])), torch.tensor([2]))
 
 
-@pytest.mark.parametrize("k", [1, 2])
-def test_what_stands_has_the_distribution_of_the_target(student, k):
+def test_what_stands_has_the_distribution_of_the_target(student):
     """Whatever the draft proposes, the text comes as often as if the target had drawn it alone.
 
     无论草稿提出什么，各文本出现的频率都与目标模型独自抽样时相同。
     """
-    target = probs_of([0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.5, 0.5, 0.0])[: k + 1]
-    draft = probs_of([0.2, 0.3, 0.5], [0.5, 0.4, 0.1])[:k]
-    check_percent(student.run(verified, target, draft, 4000), target, off=4)
+    target = probs_of([0.6, 0.3, 0.1], [0.05, 0.05, 0.9], [0.5, 0.5, 0.0])
+    draft = probs_of([0.1, 0.3, 0.6], [0.5, 0.4, 0.1])
+    check_percent(student.run(verified, target, draft, 1500), target, off=6)
 
 
 def test_the_generator_alone_decides_what_stands(student):
@@ -342,7 +341,7 @@ def test_sampled_text_is_distributed_as_the_target_would_write_it(student, optio
     草稿自己的概率在文本里不留痕迹；各过滤器的作用与目标模型独自写作时相同。
     """
     models = (in_the_room(student, chances(TARGET)), in_the_room(student, chances(DRAFT)))
-    n = 400 if len(options) == 1 else 20
+    n = 150 if len(options) == 1 else 10
     got = student.run(two_tokens, *models, n, {"n_draft": 2, **options})
     off = max(abs(got.get(t, 0) - expected.get(t, 0)) for t in {*got, *expected})
     check.that(
@@ -360,7 +359,7 @@ def test_a_temperature_sharpens_or_flattens(student):
     """
     sharp = {t: {t + 1: 0.9, t + 2: 0.1} for t in range(1, 8)}
     models = (in_the_room(student, chances(sharp)), in_the_room(student, chances(sharp)))
-    cold = student.run(two_tokens, *models, 60, {"n_draft": 1, "temperature": 0.2})
+    cold = student.run(two_tokens, *models, 20, {"n_draft": 1, "temperature": 0.2})
     check.equal(cold, {"2 3": 10})
 
 

@@ -138,7 +138,10 @@ QUESTIONS = {
         ("Where did {name} find the {thing}?", "Where was the {thing} at first?"),
         "{At}.",
     ),
-    "colour": (("What colour is the {thing}?", "What is the colour of the {thing}?"), "{Colour}."),
+    "colour": (
+        ("What colour is the {thing}?", "What is the colour of the {thing}?"),
+        "It is {colour}.",
+    ),
     "what_saw": (("What did {name} see?", "Which animal did {name} see?"), "A {thing}."),
     "who_saw": (("Who saw a {thing}?", "Who saw the {thing}?"), "{name}."),
     "how_many": (
@@ -150,7 +153,10 @@ QUESTIONS = {
         ("What did {name} gather?", "What did {name} bring home?"),
         "{Count} {thing}.",
     ),
-    "what_like": (("What does {name} like?", "What does {name} like to eat?"), "{Thing}."),
+    "what_like": (
+        ("What does {name} like?", "What does {name} like to eat?"),
+        "{name} likes {thing}.",
+    ),
     "who_likes": (("Who likes {thing}?", "Who likes to eat {thing}?"), "{name}."),
     "gave_to": (
         ("Who did {name} give the {thing} to?", "Who got the {thing} from {name}?"),

@@ -937,9 +937,11 @@ for module, names in {blanks!r}.items():
         blank = inspect.getattr_static(getattr(found, owner) if owner else found, last)
         blank = blank.fget if isinstance(blank, property) else getattr(blank, "__func__", blank)
         parameters = inspect.signature(blank).parameters.values()
-        plain = [None for p in parameters if p.default is p.empty and p.kind < p.KEYWORD_ONLY]
+        asked = [p for p in parameters if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
+        plain = [None for p in asked if p.kind < p.KEYWORD_ONLY]
+        named = {{p.name: None for p in asked if p.kind == p.KEYWORD_ONLY}}
         try:
-            blank(*plain)
+            blank(*plain, **named)
         except NotImplementedError:
             continue
         raise AssertionError((module, name))

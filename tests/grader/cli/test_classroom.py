@@ -162,3 +162,9 @@ def test_problems_of_a_policy_are_told_in_chinese_to_who_reads_chinese(place: Pa
     assert "[grading] seed" in ran.err
     assert "[grading] workers" in ran.err
     assert "应为" in ran.err
+
+
+def test_a_cluster_that_is_not_there_is_told_in_a_line(place: Path) -> None:
+    ran = run(*WORDS, "--dask", "tcp://127.0.0.1:9", "--lang", "en", cwd=place)
+    assert ran.status == 2
+    assert "tcp://127.0.0.1:9: no Dask scheduler answers" in ran.err

@@ -199,6 +199,15 @@ def test_a_corpus_of_ones_own_can_be_trained_on(tmp_path):
     done(happyllm("sft", *LATER, *settings, "--out", tmp_path / "rain"))
 
 
+def test_a_file_can_be_named_in_place_of_a_corpus(tmp_path):
+    path = tmp_path / "stories.jsonl"
+    path.write_text('{"text": "It rained a lot on that day, and on the next one."}\n' * 40)
+    settings = (f"--set=data.train={path}", f"--set=data.held_out={path}")
+    ran = done(happyllm("pretrain", *SMALL, *settings, "--out", tmp_path / "rain"))
+    assert "no corpus yet" not in ran.out
+    assert not (tmp_path / "rain" / "corpus").exists()
+
+
 @pytest.mark.parametrize("content", ["", "\n\n"], ids=["empty", "blank"])
 def test_an_empty_file_is_refused_by_its_name(tmp_path, content):
     path = tmp_path / "none.jsonl"
@@ -250,11 +259,3 @@ def test_the_sizes_of_a_trained_model_cannot_be_set_anew(copy):
     emptied(copy, "sft", "dpo")
     ran = happyllm("sft", *LATER, "--set", "model.dim=64", "--out", copy)
     refused(ran, "has its sizes already")
-
-
-def test_a_process_that_fails_ends_the_others(tmp_path, copy):
-    emptied(copy, "sft", "dpo")
-    running = start("sft", *LATER, "--processes", 2, "--lr", "1e30", "--out", copy)
-    _, err = running.communicate(timeout=200)
-    assert running.returncode == 1, err
-    assert "optim.max_lr" in err

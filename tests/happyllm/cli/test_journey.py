@@ -93,7 +93,8 @@ def test_the_corpus_and_the_tokenizer_can_be_made_first(tmp_path):
     assert "300 tokens" in done(happyllm("tokenizer", "--vocab-size", 300, "--out", root)).out
     refused = happyllm("tokenizer", "--vocab-size", 300, "--out", root)
     assert (refused.code, "is there already" in refused.err) == (2, True)
-    done(happyllm("pretrain", *SMALL, "--lang", "zh", "--out", root))
+    done(happyllm("pretrain", *SMALL, "--out", root))
+    assert load_config(root / "pretrain" / "config.toml").corpus.lang == "zh"
     assert read_weights(root / "pretrain")[0].vocab_size == 512
 
 
@@ -147,6 +148,8 @@ def test_text_is_written_from_a_prompt_or_from_standard_input(whole):
     three = done(happyllm(*same, "-p", "Tom went", "--n", 3)).out
     assert three.startswith(one.rstrip("\n"))
     assert three.count("Tom went") >= 3
+    pick = ("--top-k", 5, "--top-p", 0.8, "--min-p", 0.1, "--repetition-penalty", 1.3)
+    assert done(happyllm(*same, "-p", "Tom went", *pick)).out.startswith("Tom went")
     greedy = ("--temperature", 0)
     assert (
         done(happyllm(*same, "-p", "A", *greedy)).out

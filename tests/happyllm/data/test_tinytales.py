@@ -171,7 +171,7 @@ def test_every_answer_can_be_read_off_the_story(lang):
                 continue  # 去了公园 -> 在公园里
             bare = question.answer.rstrip(".。").lower()
             words = re.findall(r"\w+", bare) if lang == "en" else [bare.removeprefix("在")[:2]]
-            small = {"in", "at", "on", "the", "a", "because", "to"}
+            small = {"in", "at", "on", "the", "a", "because", "to", "it", "is", "likes"}
             for word in words:
                 assert word in small or word in story.text.lower(), (story.text, question)
 
@@ -320,3 +320,34 @@ def test_a_size_below_zero_is_refused_by_name():
 )
 def test_an_answer_is_exact_up_to_case_space_and_full_stop(answer, right):
     assert is_exact(answer, "In the park.") is right
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_wrong_answer_of_a_pair_is_right_for_another_question_of_its_kind(lang):
+    for pair in itertools.islice(records("preference", lang, 0), 200):
+        story = pair["messages"][-1]["content"]
+        assert not is_exact(pair["chosen"], pair["rejected"])
+        assert pair["messages"][0]["role"] == "system"
+        assert "\n" in story
+    one, other = (list(itertools.islice(records("preference", lang, seed), 5)) for seed in (0, 0))
+    assert one == other
+    held_out = itertools.islice(records("eval_preference", lang, 0), 50)
+    trained = {
+        p["messages"][-1]["content"] for p in itertools.islice(records("preference", lang, 0), 500)
+    }
+    assert not trained & {pair["messages"][-1]["content"] for pair in held_out}
+
+
+def test_stories_too_small_for_a_pair_are_refused():
+    mix = Mix(weights=(1, 0, 0), sizes=((1, 1, 1), (2, 4, 7), (3, 6, 9)))
+    with pytest.raises(ValueError, match="take more people or events"):
+        next(records("preference", "en", 0, mix))
+
+
+def test_the_mix_decides_what_documents_and_conversations_there_are():
+    alone = Mix(documents=(0, 0, 0, 1), conversations=(0, 1, 0, 0))
+    assert {r["kind"] for r in itertools.islice(records("sft", "en", 0, alone), 50)} == {"write"}
+    plain = [r["text"] for r in itertools.islice(records("pretrain", "en", 0, alone), 50)]
+    assert max(text.count("\n") for text in plain) <= 1  # a title at most
+    with pytest.raises(ValueError, match="documents="):
+        Mix(documents=(1, 1, 1))

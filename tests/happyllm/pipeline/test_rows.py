@@ -54,7 +54,7 @@ def test_a_conversation_whose_answers_are_cut_away_is_left_out(encoded):
 
 
 def test_whole_documents_lie_side_by_side_and_the_next_is_not_foretold(encoded):
-    rows = Rows(encoded[0], 0, 11, "whole", document_mask=True)
+    rows = Rows(encoded[0], 0, 8, "whole", document_mask=True)
     found = [rows[i] for i in range(len(rows))]
     assert sum(int((row["targets"] != -100).sum()) for row in found) == sum(
         len(d) + 1 for d in DOCS

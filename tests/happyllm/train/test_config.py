@@ -136,3 +136,28 @@ def test_it_is_made_of_frozen_dataclasses():
     for one in (config, config.data, config.optim, config.run):
         with pytest.raises(dataclasses.FrozenInstanceError):
             one.anything = 1
+
+
+@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("stage", [None, "sft", "dpo"])
+def test_a_configuration_is_written_as_it_is_read(tmp_path, name, stage):
+    config = load_config(preset=name, stage=stage, settings=['data.train=a "b"/ü.jsonl'])
+    path = write(tmp_path, config.as_toml())
+    assert load_config(path) == config
+
+
+def test_lists_of_numbers_are_read_and_checked(tmp_path):
+    path = write(tmp_path, "[corpus]\nweights = [1, 0.5, 0]\npeople = [2, 2, 3]\n")
+    corpus = load_config(path).corpus
+    assert (corpus.weights, corpus.people) == ((1.0, 0.5, 0.0), (2, 2, 3))
+    refused(
+        "corpus.people=[1.5] must be a list, [1, 2, 3], each a whole number",
+        write(tmp_path, "[corpus]\npeople = [1.5]\n"),
+    )
+    refused("corpus.weights=[0.0, 0.0, 0.0] must be 3", settings=["corpus.weights=[0, 0, 0]"])
+
+
+def test_what_comes_after_pretraining_reads_rows_of_one_document():
+    assert load_config().data.packing == "stream"
+    assert load_config(stage="sft").data.packing == "single"
+    assert load_config(stage="sft", settings=["data.packing=whole"]).data.packing == "whole"

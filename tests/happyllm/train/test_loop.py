@@ -344,3 +344,37 @@ def test_a_compiled_model_trains_alike_and_its_checkpoint_has_the_same_names(tmp
 def test_a_device_that_is_not_there_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"run\.device='quantum'"):
         choose_device("quantum")
+
+
+def test_muon_trains_the_layers_at_its_own_rate_and_is_resumed_bit_for_bit(tmp_path):
+    own = {"optimizer": "muon", "muon_scale": 3.0}
+    trainer(tmp_path / "whole", config(8, optim=own)).train()
+    cut = trainer(tmp_path / "cut", config(8, optim=own, keep=9))
+    cut.train()
+    for path in checkpoints(tmp_path / "cut")[1:]:
+        path.unlink()
+    again = trainer(tmp_path / "cut", config(8, optim=own))
+    assert again.resume()
+    again.train()
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    trainer(tmp_path / "one", config(8, optim=own | {"muon_scale": 1.0})).train()
+    assert losses(tmp_path / "one") != losses(tmp_path / "whole")
+    assert losses(tmp_path / "one")[8][1] == losses(tmp_path / "whole")[8][1]  # the rate is told
+
+
+def test_another_objective_takes_the_place_of_the_models_loss(tmp_path):
+    class Doubled(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, **batch):
+            logits, loss = self.model(**batch)
+            return logits, 2 * loss
+
+    trainer(tmp_path / "plain", config(2)).train()
+    trainer(tmp_path / "doubled", config(2), objective=Doubled).train()
+    one, other = losses(tmp_path / "plain"), losses(tmp_path / "doubled")
+    assert other[1][0] == pytest.approx(2 * one[1][0])
+    names = [set(weights(checkpoints(tmp_path / n)[-1])) for n in ("plain", "doubled")]
+    assert names[0] == names[1]

@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,  # two that wait for one another wait for ever
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     trainer(root / "alone", cfg(), rows=Rows(11)).train()
@@ -47,7 +47,6 @@ def losses(folder):
     return [r["loss"] for r in read_log(folder / "log.jsonl") if r["kind"] == "step"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_two_processes_train_as_one(runs, kind):
     assert losses(runs / kind) == pytest.approx(losses(runs / "alone"), rel=1e-4)
@@ -57,7 +56,6 @@ def test_two_processes_train_as_one(runs, kind):
         torch.testing.assert_close(one[name], other[name], atol=2e-4, rtol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_their_evaluation_and_their_token_counts_are_those_of_one(runs, kind):
     def told(folder):
@@ -69,7 +67,6 @@ def test_their_evaluation_and_their_token_counts_are_those_of_one(runs, kind):
     assert step == last
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_a_resumed_run_of_two_is_the_same_bit_for_bit(runs, kind):
     assert losses(runs / f"{kind}-resumed") == losses(runs / kind)[2:]
@@ -77,7 +74,6 @@ def test_a_resumed_run_of_two_is_the_same_bit_for_bit(runs, kind):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_a_checkpoint_holds_whole_weights_and_ties_them(runs, kind):
     ours, alone = weights(runs / kind), weights(runs / "alone")
@@ -85,7 +81,6 @@ def test_a_checkpoint_holds_whole_weights_and_ties_them(runs, kind):
     assert ours["output.weight"] is ours["tok_embeddings.weight"]
 
 
-@pytest.mark.slow
 def test_a_run_of_two_is_not_resumed_by_one(runs):
     with pytest.raises(CheckpointError, match="2 processes, now 1"):
         trainer(runs / "ddp", cfg(), rows=Rows(11)).resume()
