@@ -10,6 +10,21 @@ from grader import shelf
 from grader.catalogue import Exercise
 
 TELLING = 16  # a shorter line, `return x`, tells nothing
+# Lines that anybody writes; they stand in public tests, or in what runs them, as well.
+COMMON = frozenset(
+    {
+        "counted = targets != -100",
+        "except (OSError, ValueError):",
+        "except OSError as error:",
+        "except ValueError as error:",
+        "for grad in grads:",
+        "for p in model.parameters():",
+        "if isinstance(error, SyntaxError) and error.filename:",
+        "if target.exists():",
+        "return torch.tensor(",
+        'return json.loads(path.read_text(encoding="utf-8"))',
+    }
+)
 
 
 def hidden_tests(exercise: Exercise) -> set[str]:

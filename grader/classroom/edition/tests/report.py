@@ -97,7 +97,7 @@ def gitlab(found):
         {
             "description": plain(f"{one['claim']} {one['message']}"),
             "check_name": one["exercise"],
-            "fingerprint": hashlib.sha256(one["test"].encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(ascii(one["test"]).encode()).hexdigest(),
             "severity": "major",
             "location": {"path": plain(one["file"]), "lines": {"begin": max(1, int(one["line"]))}},
         }
