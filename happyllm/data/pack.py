@@ -72,8 +72,9 @@ def document_ids(tokens: torch.Tensor, eos: int) -> torch.Tensor:
 def document_positions(tokens: torch.Tensor, eos: int) -> torch.Tensor:
     """Count the positions of packed tokens from the start of their own document.
 
-    Without that the same words get other positions in each row, and a model learns nothing of how
-    a text begins.
+    Without that the same words get other positions in each row. A model that learns a vector for
+    each position would never learn how a text begins; RoPE knows distances only, and gives the
+    same scores wherever a document stands, as long as the mask keeps it apart.
 
     Args:
         tokens: (B, T) int64, of `pack`.
