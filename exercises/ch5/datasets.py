@@ -133,7 +133,7 @@ class SFTDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         >>> tokens, targets = SFTDataset([talk], Letters(), 1, 2, max_len=99)[0]
         >>> tokens.tolist()[-4:]  # of "assistant", a line break, the answer, the end
         [116, 10, 98, 2]
-        >>> targets.tolist()[-4:]
+        >>> print(targets.tolist()[-4:])
         [-100, 98, 2, -100]
     """
 

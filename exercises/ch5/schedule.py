@@ -33,8 +33,8 @@ def cosine_lr(
 
     Example:
         >>> sizes = dict(max_lr=0.4, min_lr=0.0, warmup_steps=4, total_steps=10)
-        >>> [round(cosine_lr(step, **sizes), 3) for step in (1, 2, 4, 7, 10, 11)]
-        [0.1, 0.2, 0.4, 0.2, 0.0, 0.0]
+        >>> print(*[round(cosine_lr(step, **sizes), 3) for step in (1, 2, 4, 7, 10, 11)])
+        0.1 0.2 0.4 0.2 0.0 0.0
 
     Source:
         Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts",

@@ -120,8 +120,10 @@ def stream(
         >>> from happyllm.llama.model import Transformer
         >>> args = ModelConfig(dim=32, n_layers=1, n_heads=4, n_kv_heads=2, vocab_size=50)
         >>> prompt = torch.tensor([[5, 6, 7]])
-        >>> [token.shape for token in stream(Transformer(args), prompt, max_new_tokens=2)]
-        [torch.Size([1]), torch.Size([1])]
+        >>> for token in stream(Transformer(args), prompt, max_new_tokens=2):
+        ...     print(token.shape)
+        torch.Size([1])
+        torch.Size([1])
     """
     room = room_for(model, tokens, max_new_tokens, attention_mask)
     B = tokens.size(0)  # batch

@@ -70,8 +70,11 @@ class Batches:
     Example:
         >>> rows = [{"tokens": torch.tensor([number])} for number in range(5)]
         >>> batches = Batches(rows, batch_size=2, seed=None, epochs=1)
-        >>> [batch["tokens"].flatten().tolist() for batch in batches]
-        [[0, 1], [2, 3], [4]]
+        >>> for batch in batches:
+        ...     print(*batch["tokens"].flatten().tolist())
+        0 1
+        2 3
+        4
     """
 
     def __init__(

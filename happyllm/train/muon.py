@@ -255,8 +255,8 @@ def muon_with_adamw(
         >>> from happyllm.llama import ModelConfig, Transformer
         >>> args = ModelConfig(dim=8, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=10)
         >>> optimizer = muon_with_adamw(Transformer(args), lr=0.01)
-        >>> ["momentum" in group for group in optimizer.param_groups]
-        [True, False, False]
+        >>> print(*["momentum" in group for group in optimizer.param_groups])
+        True False False
     """
     hidden, rest = muon_groups(model, weight_decay)
     return Joint(

@@ -31,8 +31,8 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
     Example:
         >>> groups = decay_groups(nn.Linear(3, 2), weight_decay=0.1)
-        >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
-        [(1, 0.1), (1, 0.0)]
+        >>> print(*[(len(group["params"]), group["weight_decay"]) for group in groups])
+        (1, 0.1) (1, 0.0)
 
     Source:
         Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training",
@@ -65,8 +65,8 @@ class Optimizer:
         >>> weight, bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.zeros(2))
         >>> groups = [{"params": [weight]}, {"params": [bias], "lr": 0.5}]
         >>> optimizer = Optimizer(groups, {"lr": 0.1})
-        >>> [group["lr"] for group in optimizer.param_groups]
-        [0.1, 0.5]
+        >>> print(*[group["lr"] for group in optimizer.param_groups])
+        0.1 0.5
     """
 
     def __init__(
