@@ -103,6 +103,6 @@ def test_the_module_lifts_the_better_answer_and_leaves_the_reference_alone():
         losses.append(loss.item())
     assert losses[0] == pytest.approx(math.log(2))
     assert losses[-1] < losses[0] / 2
-    assert float(module.model.logits[3]) > 0 > float(module.model.logits[4])
+    assert module.model.logits[3].item() > 0 > module.model.logits[4].item()
     assert module.reference.logits.abs().max() == 0
     assert module.right == 1.0

@@ -372,8 +372,8 @@ def test_another_objective_takes_the_place_of_the_models_loss(tmp_path):
             logits, loss = self.model(**batch)
             return logits, 2 * loss
 
-    trainer(tmp_path / "plain", config(2)).train()
-    trainer(tmp_path / "doubled", config(2), objective=Doubled).train()
+    trainer(tmp_path / "plain", config(3)).train()
+    trainer(tmp_path / "doubled", config(3), objective=Doubled).train()
     one, other = losses(tmp_path / "plain"), losses(tmp_path / "doubled")
     assert other[1][0] == pytest.approx(2 * one[1][0])
     names = [set(weights(checkpoints(tmp_path / n)[-1])) for n in ("plain", "doubled")]
