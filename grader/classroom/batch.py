@@ -21,6 +21,7 @@ from grader import handin
 from grader.catalogue import Catalogue, Exercise, Text
 from grader.handin import Bounds, HandIn, HandInError
 from grader.report import Graded
+from grader.sandbox import scratch
 from grader.sandbox.backends import Backend
 from grader.sandbox.isolation import Isolation
 
@@ -245,6 +246,7 @@ class Run:
         waiting = sum(len(same) for same in todo.values())
         count = sum(len(left_of[content]) * len(same) for content, same in todo.items())
         if not todo:
+            scratch.sweep()  # no grader starts that would; the one before may have been killed
             yield Planned(len(chosen), 0, 0, None, self.seed, outdated)
             return
         policy = self.what.policy.engine(self.seed)

@@ -15,6 +15,8 @@ from .feedback import Piece
 
 # What begins markup anywhere in a line, in CommonMark and in what GitHub adds to it.
 _MARKS = re.compile(r"[\\`*_\[\]<>&#|~!$@{}]|(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)
+# What HTML reads as well is written as HTML writes it: a backslash holds off Markdown alone.
+_NAMED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _BEGINS = re.compile(r"^(\d*)([-+=.)])")  # and what makes a list, or a heading of the line before
 
 
@@ -25,7 +27,7 @@ def render(report: Report | None, language: Language = "en", sheet: Sheet | None
 
 def escaped(text: str) -> str:
     """A text in which nothing is markup, wherever it stands."""
-    said = _MARKS.sub(lambda found: f"\\{found[0]}", feedback.one_line(text))
+    said = _MARKS.sub(lambda found: _NAMED.get(found[0], f"\\{found[0]}"), feedback.one_line(text))
     return _BEGINS.sub(r"\1\\\2", said)
 
 

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 try:
     import fcntl
@@ -60,14 +59,14 @@ def scratch_folder() -> Scratch:
             f"{error.filename or 'scratch folder'}: {error.strerror}; "
             "make room there, or set TMPDIR to a folder that can be written"
         ) from error
-    _sweep(Path(path).parent)
+    sweep()
     return Scratch(path, lock)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the scratch folders that nobody holds; what cannot be is left."""
+def sweep() -> None:
+    """Remove the scratch folders of killed graders; what is held or cannot be removed is left."""
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
+        for entry in os.scandir(tempfile.gettempdir()):
             if fcntl is None or not entry.name.startswith(PREFIX):
                 continue
             with contextlib.suppress(OSError):

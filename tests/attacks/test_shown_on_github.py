@@ -68,7 +68,7 @@ def test_outputs_are_our_own_words_alone(kind: str) -> None:
     summary = github.summary(hostile(HOSTILE[kind]))
     assert commands(summary) == []
     fenced = re.sub(r"^(`{3,})text\n.*?^\1$", "", summary, flags=re.MULTILINE | re.DOTALL)
-    assert re.search(r"(?<!\\)<script", fenced) is None  # in a fence it is text
+    assert "<" not in fenced  # in a fence it is text
 
 
 # ---- those of the student edition

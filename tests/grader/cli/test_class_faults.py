@@ -69,6 +69,15 @@ def is_complete(out: Path) -> bool:
 # ---- kill -9
 
 
+def wait_for_end(process: psutil.Process, patience_s: float = 30) -> None:
+    """Wait until a killed process holds nothing more; nobody may be there to reap it."""
+    end = time.monotonic() + patience_s
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end, f"{process} lives on"
+            time.sleep(0.01)
+
+
 @pytest.mark.parametrize("lines", [0, 1, 3, SIZE + 1])
 def test_a_command_that_is_killed_goes_on_where_it_was(place: Path, lines: int) -> None:
     """At the start, after some, and while the files are written."""
@@ -83,6 +92,8 @@ def test_a_command_that_is_killed_goes_on_where_it_was(place: Path, lines: int) 
         for one in family:  # the fork server too, so that nobody is left to tidy up
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.send_signal(signal.SIGKILL)
+    for one in family:
+        wait_for_end(one)
     kept = rows(place / "grades")
     assert len(kept) >= lines - 1
     for left in temporary.iterdir():
