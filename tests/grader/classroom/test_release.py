@@ -164,6 +164,15 @@ def test_a_syntax_error_is_told_of_its_own_file_alone(folder: Path) -> None:
     assert "SyntaxError" in broken[0]["message"]
 
 
+def test_half_a_character_in_an_error_spoils_no_other_line(folder: Path) -> None:
+    wrong = 'def repeat_kv(x, n_rep):\n    raise ValueError("半个 \\ud800")\n'
+    (folder / "ch5/repeat_kv.py").write_text(wrong, encoding="utf-8")
+    ran = alone(folder, "-m", "pytest", "-q", "tests/test_repeat_kv.py")
+    assert "  ch5/repeat_kv.py:2: ValueError: 半个 \\ud800" in ran.stdout.splitlines(), ran.stdout
+    found = json.loads((folder / "public-tests.json").read_text())
+    assert {one["message"] for one in found} == {"ValueError: 半个 \\ud800"}
+
+
 # ---- the forms it comes in
 
 

@@ -43,7 +43,7 @@ class Results:
         )
         if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
             file, line = _place(call.excinfo, f"{name}.py")
-            message = _message(call.excinfo, file)
+            message = _writable(_message(call.excinfo, file))
             entry |= {"outcome": "failed", "message": message, "file": file, "line": line}
             report.longrepr = f"{item.name}\n  {entry['claim']}\n  {file}:{line}: {message}"
         return report
@@ -79,6 +79,11 @@ def _place(excinfo, own):
         if path.parent.parent == ROOT and path.parent.name != "tests":
             found = path.relative_to(ROOT).as_posix(), line
     return found
+
+
+def _writable(text):
+    """A text without halves of characters, which no file or terminal can take."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _message(excinfo, file):
