@@ -343,6 +343,39 @@ _RETURN = "return texts[:, :, : T + {}], scores"
 EQUIVALENT = (
     equivalent_mutant(
         "beam_search",
+        "log_probs[:, 0] = 0.0",
+        "log_probs[:, -1] = 0.0",
+        because="in the beginning all beams of a row hold the same prompt",
+    ),
+    equivalent_mutant(
+        "beam_search",
+        "unseen = beams.flatten(0, 1)[:, cache[0].length :]",
+        "unseen = beams.flatten(0, 1)[:, cache[-1].length :]",
+        because="all layers hold the same number of tokens",
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            "logits, _ = model(unseen, None, mask, cache, logits_to_keep=1)",
+            f"logits, _ = model(unseen, None, mask, cache{keep})",
+            because="only the last place is read, however many are projected",
+        )
+        for keep in ("", ", logits_to_keep=2")
+    ),
+    *(
+        equivalent_mutant(
+            "beam_search",
+            "steps = logits[:, -1].float().log_softmax(dim=-1).view(B, n, V)",
+            steps,
+            because="one place is projected, and without its axis two are left",
+        )
+        for steps in (
+            "steps = logits[:, 0].float().log_softmax(dim=-1).view(B, n, V)",
+            "steps = logits[:, -1].float().log_softmax(dim=1).view(B, n, V)",
+        )
+    ),
+    equivalent_mutant(
+        "beam_search",
         _STOPS.format(", dtype=torch.int64"),
         _STOPS.format(""),
         because="a list of ints becomes int64 anyway, and an empty one holds no token of any dtype",

@@ -228,6 +228,18 @@ EQUIVALENT = (
         "return logits.masked_fill(probs < least, -torch.inf).detach()",
         because="the task is to choose tokens, where no gradient is taken",
     ),
+    equivalent_mutant(
+        "apply_repetition_penalty",
+        "return torch.where(seen, lowered, logits)",
+        "return torch.where(seen, lowered, logits).detach()",
+        because="the task is to choose tokens, where no gradient is taken",
+    ),
+    equivalent_mutant(
+        "apply_repetition_penalty",
+        "lowered = torch.where(logits > 0, logits / penalty, logits * penalty)",
+        "lowered = torch.where(logits >= 0, logits / penalty, logits * penalty)",
+        because="0 over the penalty is 0 times the penalty",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama.cache import new_cache
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.generate import generate
@@ -731,3 +731,149 @@ def greedy_that_samples(target, draft, tokens, max_new_tokens, **options):
 )
 def the_draft_alone(target, draft, tokens, max_new_tokens, **options):
     return speculative_generate(draft, draft, tokens, max_new_tokens, **options)
+
+
+_DRAWN = "return torch.cat([drafted[:n], torch.multinomial(probs, 1, generator=generator)])"
+SAME = {  # why: the object, its line, and the line of a mutant that does the same
+    "the task is to choose tokens, where no gradient is taken": (
+        (
+            "residual",
+            "return torch.where(total > 0, missing / total, target)",
+            "return torch.where(total > 0, missing / total, target).detach()",
+        ),
+        (
+            "verify",
+            _DRAWN,
+            f"{_DRAWN}.detach()",
+        ),
+    ),
+    "there is one dimension": (
+        ("verify", "k = drafted.size(0)", "k = drafted.size(-1)"),
+        (
+            "verify",
+            "n = int(stands.long().cumprod(dim=0).sum())",
+            "n = int(stands.long().cumprod(dim=-1).sum())",
+        ),
+        (
+            "speculative_generate",
+            "start, room = text.size(0), text.size(0) + max_new_tokens",
+            "start, room = text.size(-1), text.size(0) + max_new_tokens",
+        ),
+        (
+            "speculative_generate",
+            "start, room = text.size(0), text.size(0) + max_new_tokens",
+            "start, room = text.size(0), text.size(-1) + max_new_tokens",
+        ),
+        (
+            "speculative_generate",
+            "while text.size(0) < room and not ended:",
+            "while text.size(-1) < room and not ended:",
+        ),
+        ("speculative_generate", "L = text.size(0)", "L = text.size(-1)"),
+        (
+            "speculative_generate",
+            "layer.length = min(layer.length, text.size(0) - 1)",
+            "layer.length = min(layer.length, text.size(-1) - 1)",
+        ),
+    ),
+    "gather reads as many rows as tokens were drafted": (
+        (
+            "verify",
+            "p, q = (rows[:k].gather(1, drafted[:, None]).squeeze(1) for rows in (target, draft))",
+            "p, q = (rows[:].gather(1, drafted[:, None]).squeeze(1) for rows in (target, draft))",
+        ),
+    ),
+    "a draw falls on the border itself with probability 0": (
+        (
+            "verify",
+            "stands = torch.rand(k, generator=generator, device=drafted.device) * q < p",
+            "stands = torch.rand(k, generator=generator, device=drafted.device) * q <= p",
+        ),
+    ),
+    "a tensor of one whole number indexes as the number does": (
+        (
+            "verify",
+            "n = int(stands.long().cumprod(dim=0).sum())",
+            "n = stands.long().cumprod(dim=0).sum()",
+        ),
+    ),
+    "the product of booleans is counted in int64 anyway": (
+        (
+            "verify",
+            "n = int(stands.long().cumprod(dim=0).sum())",
+            "n = int(stands.cumprod(dim=0).sum())",
+        ),
+    ),
+    "the order in which both are set to evaluation changes nothing": (
+        (
+            "speculative_generate",
+            "with evaluating(target, draft):",
+            "with evaluating(draft, target):",
+        ),
+    ),
+    "all layers hold the same number of tokens": (
+        (
+            "speculative_generate",
+            "unseen = guess[None, caches[1][0].length :]",
+            "unseen = guess[None, caches[1][-1].length :]",
+        ),
+        (
+            "speculative_generate",
+            "unseen = guess[None, caches[0][0].length :]",
+            "unseen = guess[None, caches[0][-1].length :]",
+        ),
+    ),
+    "only the last place is read, however many are projected": (
+        (
+            "speculative_generate",
+            "logits, _ = draft(unseen, None, None, caches[1], logits_to_keep=1)",
+            "logits, _ = draft(unseen, None, None, caches[1])",
+        ),
+        (
+            "speculative_generate",
+            "logits, _ = draft(unseen, None, None, caches[1], logits_to_keep=1)",
+            "logits, _ = draft(unseen, None, None, caches[1], logits_to_keep=2)",
+        ),
+    ),
+    "a row is written by itself: the batch has one": (
+        (
+            "speculative_generate",
+            "probs.append(distribution(logits[0, -1], *filters))",
+            "probs.append(distribution(logits[-1, -1], *filters))",
+        ),
+        (
+            "speculative_generate",
+            "p = distribution(logits[0], *filters)",
+            "p = distribution(logits[-1], *filters)",
+        ),
+    ),
+    "one place is projected": (
+        (
+            "speculative_generate",
+            "probs.append(distribution(logits[0, -1], *filters))",
+            "probs.append(distribution(logits[0, 0], *filters))",
+        ),
+    ),
+    "where nothing was drafted no row of q is read": (
+        (
+            "speculative_generate",
+            "q = torch.stack(probs) if probs else p[:0]",
+            "q = torch.stack(probs) if probs else p[:]",
+        ),
+        (
+            "speculative_generate",
+            "q = torch.stack(probs) if probs else p[:0]",
+            "q = torch.stack(probs) if probs else p[:1]",
+        ),
+        (
+            "speculative_generate",
+            "q = torch.stack(probs) if probs else p[:0]",
+            "q = torch.stack(probs) if probs else p[:-1]",
+        ),
+    ),
+}
+EQUIVALENT = tuple(
+    equivalent_mutant(name, line, mutant, because=because)
+    for because, mutants in SAME.items()
+    for name, line, mutant in mutants
+)
