@@ -13,6 +13,45 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
+def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
+    r"""Bring a conversation of any of three common formats into the form of messages.
+
+    - Messages: `{"messages": [{"role": "user", "content": …}, …]}`; further keys of a message
+      are left out.
+    - ShareGPT: `{"conversations": [{"from": "human", "value": …}, …]}`, where `human` is the
+      user and `gpt` the assistant.
+    - Alpaca: `{"instruction": …, "input": …, "output": …}`. An input that is not blank follows
+      the instruction after a line break. Earlier turns come before it:
+      `"history": [[asked, answered], …]`.
+
+    In each of them a `"system"` beside the turns comes first, if it is not blank.
+
+    Args:
+        conversation: In one of these formats.
+
+    Returns:
+        `[{"role": …, "content": …}, …]`: at most one `system` message, at the start; then `user`
+        and `assistant` in turn, `user` first. Contents are as they were, to the last space.
+
+    Raises:
+        ValueError: It is in none of the formats; a content is no string; a turn has another role
+            than its place asks for; there is no user's turn. Of a turn the message
+            names the number, counted from 0 in what would be returned: `turn 2`.
+
+    Example:
+        >>> to_messages({"instruction": "Add.", "input": "1 2", "output": "3"})
+        [{'role': 'user', 'content': 'Add.\n1 2'}, {'role': 'assistant', 'content': '3'}]
+        >>> to_messages({"conversations": [{"from": "gpt", "value": "Hello!"}]})
+        Traceback (most recent call last):
+            ...
+        ValueError: turn 0: assistant, where user should be
+    """
+    # Step 1: find the format, and list what was said as (role, content).
+    # Step 2: a system line that stands beside the turns comes first.
+    # Step 3: check each turn: user and assistant take turns, after at most one system line.
+    raise NotImplementedError
+
+
 def iter_jsonl(
     path: str | os.PathLike[str], on_error: str = "raise", skipped: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:
@@ -79,43 +118,4 @@ def pack(docs: Iterable[Sequence[int]], seq_len: int, eos: int) -> Iterator[list
     # Step 1: add the document to what is left over, and its end.
     # Step 2: cut off whole rows; walk along, as cutting at the front moves all the rest.
     # Step 3: keep the rest for the next document.
-    raise NotImplementedError
-
-
-def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
-    r"""Bring a conversation of any of three common formats into the form of messages.
-
-    - Messages: `{"messages": [{"role": "user", "content": …}, …]}`; further keys of a message
-      are left out.
-    - ShareGPT: `{"conversations": [{"from": "human", "value": …}, …]}`, where `human` is the
-      user and `gpt` the assistant.
-    - Alpaca: `{"instruction": …, "input": …, "output": …}`. An input that is not blank follows
-      the instruction after a line break. Earlier turns come before it:
-      `"history": [[asked, answered], …]`.
-
-    In each of them a `"system"` beside the turns comes first, if it is not blank.
-
-    Args:
-        conversation: In one of these formats.
-
-    Returns:
-        `[{"role": …, "content": …}, …]`: at most one `system` message, at the start; then `user`
-        and `assistant` in turn, `user` first. Contents are as they were, to the last space.
-
-    Raises:
-        ValueError: It is in none of the formats; a content is no string; a turn has another role
-            than its place asks for; there is no user's turn. Of a turn the message
-            names the number, counted from 0 in what would be returned: `turn 2`.
-
-    Example:
-        >>> to_messages({"instruction": "Add.", "input": "1 2", "output": "3"})
-        [{'role': 'user', 'content': 'Add.\n1 2'}, {'role': 'assistant', 'content': '3'}]
-        >>> to_messages({"conversations": [{"from": "gpt", "value": "Hello!"}]})
-        Traceback (most recent call last):
-            ...
-        ValueError: turn 0: assistant, where user should be
-    """
-    # Step 1: find the format, and list what was said as (role, content).
-    # Step 2: a system line that stands beside the turns comes first.
-    # Step 3: check each turn: user and assistant take turns, after at most one system line.
     raise NotImplementedError

@@ -186,7 +186,12 @@ class _Extraction:
     def in_order(self) -> list[tuple[Piece, Source]]:
         """The definitions in source order; a helper's module before the module that uses it."""
         try:
-            sources = list(TopologicalSorter(self.needs).static_order())
+            # Modules in the order of their names where nothing else decides: a set has no order.
+            needs = {
+                source: sorted(self.needs[source], key=lambda one: one.module)
+                for source in sorted(self.needs, key=lambda one: one.module)
+            }
+            sources = list(TopologicalSorter(needs).static_order())
         except CycleError as error:
             circle = error.args[1]
             shown = " -> ".join(source.file for source in circle)

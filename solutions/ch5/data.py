@@ -13,6 +13,79 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
+def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
+    r"""Bring a conversation of any of three common formats into the form of messages.
+
+    - Messages: `{"messages": [{"role": "user", "content": …}, …]}`; further keys of a message
+      are left out.
+    - ShareGPT: `{"conversations": [{"from": "human", "value": …}, …]}`, where `human` is the
+      user and `gpt` the assistant.
+    - Alpaca: `{"instruction": …, "input": …, "output": …}`. An input that is not blank follows
+      the instruction after a line break. Earlier turns come before it:
+      `"history": [[asked, answered], …]`.
+
+    In each of them a `"system"` beside the turns comes first, if it is not blank.
+
+    Args:
+        conversation: In one of these formats.
+
+    Returns:
+        `[{"role": …, "content": …}, …]`: at most one `system` message, at the start; then `user`
+        and `assistant` in turn, `user` first. Contents are as they were, to the last space.
+
+    Raises:
+        ValueError: It is in none of the formats; a content is no string; a turn has another role
+            than its place asks for; there is no user's turn. Of a turn the message
+            names the number, counted from 0 in what would be returned: `turn 2`.
+
+    Example:
+        >>> to_messages({"instruction": "Add.", "input": "1 2", "output": "3"})
+        [{'role': 'user', 'content': 'Add.\n1 2'}, {'role': 'assistant', 'content': '3'}]
+        >>> to_messages({"conversations": [{"from": "gpt", "value": "Hello!"}]})
+        Traceback (most recent call last):
+            ...
+        ValueError: turn 0: assistant, where user should be
+    """
+    # Step 1: find the format, and list what was said as (role, content).
+    if "messages" in conversation:
+        turns = [(turn.get("role"), turn.get("content")) for turn in conversation["messages"]]
+    elif "conversations" in conversation:
+        names = {"human": "user", "gpt": "assistant"}  # other names stay as they are
+        turns = [
+            (names.get(turn.get("from"), turn.get("from")), turn.get("value"))
+            for turn in conversation["conversations"]
+        ]
+    elif "instruction" in conversation and "output" in conversation:
+        turns = []
+        for asked, answered in conversation.get("history") or ():
+            turns += [("user", asked), ("assistant", answered)]
+        asked, more = conversation["instruction"], conversation.get("input") or ""
+        turns.append(("user", f"{asked}\n{more}" if more.strip() else asked))
+        turns.append(("assistant", conversation["output"]))
+    else:
+        raise ValueError(
+            f"unknown format with the fields {', '.join(map(str, conversation)) or '(none)'}: "
+            "'messages', 'conversations', or 'instruction' and 'output' are wanted"
+        )
+    # Step 2: a system line that stands beside the turns comes first.
+    system = conversation.get("system")
+    if system and system.strip():
+        turns.insert(0, ("system", system))
+    # Step 3: check each turn: user and assistant take turns, after at most one system line.
+    wanted = "user"
+    for number, (role, content) in enumerate(turns):
+        if not isinstance(content, str):
+            raise ValueError(f"turn {number}: the content must be a string, not {content!r}")
+        if role == "system" and number == 0:
+            continue
+        if role != wanted:
+            raise ValueError(f"turn {number}: {role}, where {wanted} should be")
+        wanted = "assistant" if role == "user" else "user"
+    if not any(role == "user" for role, _ in turns):
+        raise ValueError("no turn of the user")
+    return [{"role": role, "content": content} for role, content in turns]
+
+
 def iter_jsonl(
     path: str | os.PathLike[str], on_error: str = "raise", skipped: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:
@@ -114,76 +187,3 @@ def pack(docs: Iterable[Sequence[int]], seq_len: int, eos: int) -> Iterator[list
             start += seq_len
         # Step 3: keep the rest for the next document.
         left = left[start:]
-
-
-def to_messages(conversation: Mapping[str, Any]) -> list[dict[str, str]]:
-    r"""Bring a conversation of any of three common formats into the form of messages.
-
-    - Messages: `{"messages": [{"role": "user", "content": …}, …]}`; further keys of a message
-      are left out.
-    - ShareGPT: `{"conversations": [{"from": "human", "value": …}, …]}`, where `human` is the
-      user and `gpt` the assistant.
-    - Alpaca: `{"instruction": …, "input": …, "output": …}`. An input that is not blank follows
-      the instruction after a line break. Earlier turns come before it:
-      `"history": [[asked, answered], …]`.
-
-    In each of them a `"system"` beside the turns comes first, if it is not blank.
-
-    Args:
-        conversation: In one of these formats.
-
-    Returns:
-        `[{"role": …, "content": …}, …]`: at most one `system` message, at the start; then `user`
-        and `assistant` in turn, `user` first. Contents are as they were, to the last space.
-
-    Raises:
-        ValueError: It is in none of the formats; a content is no string; a turn has another role
-            than its place asks for; there is no user's turn. Of a turn the message
-            names the number, counted from 0 in what would be returned: `turn 2`.
-
-    Example:
-        >>> to_messages({"instruction": "Add.", "input": "1 2", "output": "3"})
-        [{'role': 'user', 'content': 'Add.\n1 2'}, {'role': 'assistant', 'content': '3'}]
-        >>> to_messages({"conversations": [{"from": "gpt", "value": "Hello!"}]})
-        Traceback (most recent call last):
-            ...
-        ValueError: turn 0: assistant, where user should be
-    """
-    # Step 1: find the format, and list what was said as (role, content).
-    if "messages" in conversation:
-        turns = [(turn.get("role"), turn.get("content")) for turn in conversation["messages"]]
-    elif "conversations" in conversation:
-        names = {"human": "user", "gpt": "assistant"}  # other names stay as they are
-        turns = [
-            (names.get(turn.get("from"), turn.get("from")), turn.get("value"))
-            for turn in conversation["conversations"]
-        ]
-    elif "instruction" in conversation and "output" in conversation:
-        turns = []
-        for asked, answered in conversation.get("history") or ():
-            turns += [("user", asked), ("assistant", answered)]
-        asked, more = conversation["instruction"], conversation.get("input") or ""
-        turns.append(("user", f"{asked}\n{more}" if more.strip() else asked))
-        turns.append(("assistant", conversation["output"]))
-    else:
-        raise ValueError(
-            f"unknown format with the fields {', '.join(map(str, conversation)) or '(none)'}: "
-            "'messages', 'conversations', or 'instruction' and 'output' are wanted"
-        )
-    # Step 2: a system line that stands beside the turns comes first.
-    system = conversation.get("system")
-    if system and system.strip():
-        turns.insert(0, ("system", system))
-    # Step 3: check each turn: user and assistant take turns, after at most one system line.
-    wanted = "user"
-    for number, (role, content) in enumerate(turns):
-        if not isinstance(content, str):
-            raise ValueError(f"turn {number}: the content must be a string, not {content!r}")
-        if role == "system" and number == 0:
-            continue
-        if role != wanted:
-            raise ValueError(f"turn {number}: {role}, where {wanted} should be")
-        wanted = "assistant" if role == "user" else "user"
-    if not any(role == "user" for role, _ in turns):
-        raise ValueError("no turn of the user")
-    return [{"role": role, "content": content} for role, content in turns]
