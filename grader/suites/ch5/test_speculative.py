@@ -756,16 +756,6 @@ SAME = {  # why: the object, its line, and the line of a mutant that does the sa
         ),
         (
             "speculative_generate",
-            "start, room = text.size(0), text.size(0) + max_new_tokens",
-            "start, room = text.size(-1), text.size(0) + max_new_tokens",
-        ),
-        (
-            "speculative_generate",
-            "start, room = text.size(0), text.size(0) + max_new_tokens",
-            "start, room = text.size(0), text.size(-1) + max_new_tokens",
-        ),
-        (
-            "speculative_generate",
             "while text.size(0) < room and not ended:",
             "while text.size(-1) < room and not ended:",
         ),
@@ -841,11 +831,6 @@ SAME = {  # why: the object, its line, and the line of a mutant that does the sa
             "probs.append(distribution(logits[0, -1], *filters))",
             "probs.append(distribution(logits[-1, -1], *filters))",
         ),
-        (
-            "speculative_generate",
-            "p = distribution(logits[0], *filters)",
-            "p = distribution(logits[-1], *filters)",
-        ),
     ),
     "one place is projected": (
         (
@@ -855,16 +840,6 @@ SAME = {  # why: the object, its line, and the line of a mutant that does the sa
         ),
     ),
     "where nothing was drafted no row of q is read": (
-        (
-            "speculative_generate",
-            "q = torch.stack(probs) if probs else p[:0]",
-            "q = torch.stack(probs) if probs else p[:]",
-        ),
-        (
-            "speculative_generate",
-            "q = torch.stack(probs) if probs else p[:0]",
-            "q = torch.stack(probs) if probs else p[:1]",
-        ),
         (
             "speculative_generate",
             "q = torch.stack(probs) if probs else p[:0]",
