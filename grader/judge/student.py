@@ -194,6 +194,7 @@ class WorkerBackend:
     def __init__(self, lease: Lease, limits: Limits, time_s: float, output: Output):
         self.lease = lease
         self.left_s = time_s
+        self.since = time.monotonic()
         self.output = output
         self.link, theirs = socket.socketpair()
         self.pipe, pipe_in = os.pipe()
@@ -225,6 +226,7 @@ class WorkerBackend:
     def ask(self, body: bytes) -> bytes:
         if self.number is None:
             raise TimedOut if self.left_s <= 0 else BadAnswer
+        self.since = time.monotonic()
         try:
             self._send(wire.frame(body))
             return self._receive()
@@ -268,12 +270,18 @@ class WorkerBackend:
                     return bodies[0]
 
     def _wait(self) -> list[selectors.SelectorKey]:
-        """Wait for the link, meanwhile reading what is printed; the clock runs only here."""
-        before = time.monotonic()
-        events = self.selector.select(max(0.0, self.left_s))
+        """Wait for the link, meanwhile reading what is printed.
+
+        The clock runs from the question to the whole answer, and what is done here to read it
+        counts: else an answer that comes byte by byte would cost its sender next to nothing. What
+        has come by the end of the time is read, and no more: a judge may have been kept waiting.
+        """
+        events = [] if self.left_s <= 0 else self.selector.select(self.left_s)
         if any(key.fileobj == self.pipe for key, _ in events):
             self._drain(at_most=16)
-        self.left_s -= time.monotonic() - before
+        now = time.monotonic()
+        self.left_s -= now - self.since
+        self.since = now
         if self.left_s <= 0 and not any(key.fileobj is self.link for key, _ in events):
             self.close()
             raise TimedOut
@@ -351,10 +359,12 @@ class SpawnedBackend:
             raise BadAnswer(str(error)) from error
 
     def _receive(self) -> bytes:
+        since = time.monotonic()
         while True:
-            before = time.monotonic()
-            data = self.worker.receive(self.left_s)
-            self.left_s -= time.monotonic() - before
+            data = self.worker.receive(self.left_s) if self.left_s > 0 else None
+            now = time.monotonic()
+            self.left_s -= now - since
+            since = now
             if data is None:
                 self.left_s = 0.0
                 self.close()

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from .isolation import STRENGTHS, Isolation
+from .modules import FORBIDDEN
 
 try:
     import resource
@@ -53,8 +54,7 @@ _READABLE = (
     *("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/zero"),
     *("/proc/cpuinfo", "/sys/devices/system/cpu"),  # torch asks for the processor's abilities
 )
-# What lies among the libraries and holds the answers.
-_HIDDEN = ("happyllm", "grader", "exercises", "solutions")
+_HIDDEN = tuple(FORBIDDEN)
 _PACKAGES = ("site-packages", "dist-packages")
 _IS_PYTHON = re.compile(r"python[\d.]*")  # a Python's own library, ours or another's
 

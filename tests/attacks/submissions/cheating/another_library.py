@@ -1,4 +1,4 @@
-# outcome: failed, error, blocked, timeout
+# outcome: blocked
 """Has transformers do the work."""
 
 
