@@ -20,6 +20,7 @@ grows from the 20th submission to the last, or when a ratio is below its limit (
 from __future__ import annotations
 
 import argparse
+import ast
 import builtins
 import dis
 import importlib.util
@@ -229,16 +230,29 @@ def variants(
     there = used(compile(solution, exercise.file, "exec"), "STORE_NAME") | set(dir(builtins))
     found = []
     for entry in which(suite):
-        lines = textwrap.dedent(inspect.getsource(entry.variant)).splitlines(keepends=True)
-        first = next(n for n, one in enumerate(lines) if one.startswith(("def ", "class ")))
-        text = "".join(lines[first:])
+        tree = ast.parse(textwrap.dedent(inspect.getsource(entry.variant)))
+        variant = tree.body[0]
+        assert isinstance(variant, ast.FunctionDef | ast.ClassDef)
+        marks_of_ours = {"known_wrong", "also_right"}
+        variant.decorator_list = [
+            one for one in variant.decorator_list if names_in(one).isdisjoint(marks_of_ours)
+        ]
+        text = ast.unparse(tree)
         code = compile(text, "<variant>", "exec")
         reads = used(code, "LOAD_GLOBAL") | used(code, "LOAD_NAME")
         alone = reads - used(code, "STORE_NAME") <= there | {"__name__"}
-        if alone and entry.target not in reads:
+        owner, _, method = entry.target.rpartition(".")
+        touched = used(code, "LOAD_ATTR") | used(code, "LOAD_METHOD")
+        calls_itself = entry.target in reads or (owner in reads and method in touched)
+        if alone and not calls_itself:
             put = f"\n\n{text}\n\n{entry.target} = {entry.id}\n"
             found.append((exercise.id, entry.id, solution + put))
     return found
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The names that an expression reads."""
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
 def used(code: CodeType, step: str) -> set[str]:
