@@ -39,7 +39,7 @@ _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     *(0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000),
 )
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 2, 4, 16384, 1 << 18
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_CAPBSET_DROP = 1, 4, 15, 24
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _FIRST_UID, _UIDS = 61184, 4000  # the range that systemd keeps for users that come and go
 _LAST_CAPABILITY = 63
@@ -318,6 +318,12 @@ def keep_private(private: bool = True) -> None:
     """Forbid, or allow, other processes of the same user to look into this one's memory."""
     if sys.platform == "linux":
         _libc().prctl(_PR_SET_DUMPABLE, int(not private), 0, 0, 0)
+
+
+def be_called(name: str) -> None:
+    """Give this process a name of at most 15 characters, by which `ps` and `top` show it."""
+    if sys.platform == "linux":
+        _libc().prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def adopt_orphans() -> None:

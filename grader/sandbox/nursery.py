@@ -224,6 +224,7 @@ def main() -> None:
     if "torch" in sys.modules:
         _warm_torch()
     jail.keep_private()
+    jail.be_called("happyllm-server")
     library = jail.Library()  # looked up once, for all workers
     gc.collect()
     gc.freeze()  # what is here now is never freed, so forks need not copy its pages to count
@@ -301,6 +302,7 @@ class _Server:
                 job = socket.socket(fileno=os.dup(fds[0]))
                 self.let_go(keep={job.fileno(), theirs.fileno()})
                 jail.die_with_parent()
+                jail.be_called("happyllm-judge")
                 module, _, function = request["entry"].partition(":")
                 getattr(importlib.import_module(module), function)(job, Lease(theirs))
             except BaseException:
@@ -410,6 +412,7 @@ def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
     and without one the guardian kills what the worker leaves behind.
     """
     os.setsid()
+    jail.be_called("happyllm-guard")
     jail.adopt_orphans()
     ticket.rules = _arrange_descriptors(link, output, ticket.rules)
     if ticket.limits.allows("namespaces+landlock"):
@@ -491,6 +494,7 @@ def _enter(ticket: _Ticket) -> NoReturn:
     connection = socket.socket(fileno=3)
     try:
         jail.die_with_parent()
+        jail.be_called("happyllm-room")
         os.setsid()
         isolation = _confine(ticket)
         os.environ.clear()
