@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
-import os
 import re
 import shutil
 import sys
@@ -24,6 +23,7 @@ from typing import Any, Final
 
 from grader import catalogue, shelf
 from grader.catalogue import Catalogue, Chapter, Exercise, Language, Text
+from grader.files import write_whole
 from grader.sandbox import wire
 from grader.sandbox.backends import Backend, open_nursery
 from grader.sandbox.nursery import NurseryError
@@ -195,15 +195,7 @@ def save(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, data)
     except OSError as error:
         raise _unwritable(path, error) from error
 

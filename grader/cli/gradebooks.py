@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from grader.classroom import tally
 from grader.classroom.batch import Assignment
 from grader.classroom.problems import ClassroomError
 from grader.classroom.record import Record
+from grader.files import write_whole
 from grader.gradebook import Book
 
 
@@ -29,7 +28,7 @@ def write(record: Record, what: Assignment, out: Path, lang: Language) -> tuple[
     written = []
     for name, text in (*_of_class(book, lang), *_of_students(book, record, what, lang)):
         path = out / name
-        write_whole(path, text)
+        save(path, text)
         if path.parent == out:
             written.append(path)
     return book, written
@@ -62,7 +61,7 @@ def _of_students(
         yield f"gradescope/{name}.json", gradescope.render(sheet.report, lang, sheet)
 
 
-def write_whole(path: Path, text: str) -> None:
+def save(path: Path, text: str) -> None:
     """Write a file whole or not at all.
 
     Raises:
@@ -70,15 +69,7 @@ def write_whole(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise ClassroomError(
             Text(

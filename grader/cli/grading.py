@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ import click
 
 from grader import catalogue
 from grader.catalogue import Catalogue, Exercise, Language
+from grader.files import write_whole
 from grader.learning import where, workspace
 from grader.learning.progress import Progress
 from grader.render.learner.words import say, subject, waiting
@@ -263,14 +262,6 @@ def _write(path: Path, text: str) -> None:
         if path.exists() and not path.is_file():  # /dev/stdout, a pipe
             path.write_text(text, encoding="utf-8")
             return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise click.UsageError(f"--output {path}: cannot be written: {error.strerror}") from error

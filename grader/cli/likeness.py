@@ -70,7 +70,7 @@ def similar(
     from grader.render import likepage, liketable
     from grader.render.classlines import say
 
-    from .gradebooks import write_whole
+    from .gradebooks import save
 
     with in_words(lang):
         hand_ins, what = _read(place, chapter, policy_file, roster_file)
@@ -86,7 +86,7 @@ def similar(
             "similar.json": found.to_json(),
         }
         for name, text in files.items():
-            write_whole(out / name, text)
+            save(out / name, text)
             click.echo(say("written", lang, path=str(out / name)))
         ctx.exit(int(bool(found.pairs)))
 

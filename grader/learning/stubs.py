@@ -10,7 +10,6 @@ import ast
 import difflib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from typing import Any
 
 from grader import shelf
 from grader.catalogue import Catalogue, Exercise, Language, UnknownTarget
+from grader.files import write_whole
 from happyllm import __version__
 
 from .furniture import furniture
@@ -312,15 +312,7 @@ def replace(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise WorkspaceError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from happyllm.files import written_whole
 
 MAGIC = b"HLTOKENS"
 HEADER = struct.Struct("<8sQQQ")
@@ -30,7 +31,8 @@ class TokenFile:
         vocab_size: Every id is below it.
 
     Example:
-        >>> with tempfile.TemporaryDirectory() as folder:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
         ...     file = TokenFile.write(f"{folder}/a.tokens", [[5, 6], [7]], vocab_size=300, eos=0)
         ...     file.ids.tolist(), file.ids.dtype.name
         ([5, 6, 0, 7, 0], 'uint16')
@@ -68,39 +70,30 @@ class TokenFile:
         """
         path = Path(path)
         dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
-        number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(HEADER.pack(MAGIC, dtype.itemsize, 0, vocab_size))
-                total, held = 0, list[int]()
-                for index, doc in enumerate(docs):
-                    if not len(doc):
-                        continue
-                    low, high = min(doc), max(doc)
-                    if low < 0 or high >= vocab_size:
-                        raise ValueError(
-                            f"{path}: document {index} holds the id {low if low < 0 else high}, "
-                            f"which is not in 0 .. {vocab_size - 1}; use the tokenizer that "
-                            "vocab_size belongs to"
-                        )
-                    held.extend(doc)
-                    if eos is not None and held[-1] != eos:
-                        held.append(eos)
-                    if len(held) >= CHUNK:
-                        total += len(held)
-                        file.write(np.asarray(held, dtype=dtype).tobytes())
-                        held.clear()
-                total += len(held)
-                file.write(np.asarray(held, dtype=dtype).tobytes())
-                file.seek(0)
-                file.write(HEADER.pack(MAGIC, dtype.itemsize, total, vocab_size))
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(draft, 0o644)
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with written_whole(path, binary=True) as file:
+            file.write(HEADER.pack(MAGIC, dtype.itemsize, 0, vocab_size))
+            total, held = 0, list[int]()
+            for index, doc in enumerate(docs):
+                if not len(doc):
+                    continue
+                low, high = min(doc), max(doc)
+                if low < 0 or high >= vocab_size:
+                    raise ValueError(
+                        f"{path}: document {index} holds the id {low if low < 0 else high}, "
+                        f"which is not in 0 .. {vocab_size - 1}; use the tokenizer that "
+                        "vocab_size belongs to"
+                    )
+                held.extend(doc)
+                if eos is not None and held[-1] != eos:
+                    held.append(eos)
+                if len(held) >= CHUNK:
+                    total += len(held)
+                    file.write(np.asarray(held, dtype=dtype).tobytes())
+                    held.clear()
+            total += len(held)
+            file.write(np.asarray(held, dtype=dtype).tobytes())
+            file.seek(0)
+            file.write(HEADER.pack(MAGIC, dtype.itemsize, total, vocab_size))
         return cls.read(path)
 
     @classmethod

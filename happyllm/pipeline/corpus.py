@@ -14,7 +14,8 @@ from typing import Any
 from happyllm.data.chat import to_messages
 from happyllm.data.load import iter_hub, iter_jsonl, iter_texts, pick_fields
 from happyllm.data.tinytales import Mix, Sizes, write_corpus
-from happyllm.pipeline.folder import Folder, FolderError, read_json, write_json, written_whole
+from happyllm.files import written_whole
+from happyllm.pipeline.folder import Folder, FolderError, read_json, write_json
 from happyllm.train.config import CorpusConfig
 
 META = "meta.json"

@@ -8,14 +8,12 @@ pretrain/ sft/ dpo/    a run each: checkpoints, log.jsonl, config.toml, loss.svg
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from happyllm.files import written_whole
 
 STAGES = ("pretrain", "sft", "dpo")  # each goes on from the one before
 
@@ -69,36 +67,6 @@ class Folder:
             raise FolderError(
                 f"{self.root}: cannot be made ({error.strerror}); choose another by --out"
             ) from error
-
-
-@contextlib.contextmanager
-def written_whole(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
-    """Open a file that comes into being whole or not at all.
-
-    Args:
-        path: What stands there stays until the new file is complete.
-        binary: Whether bytes are written, or text in UTF-8.
-
-    Example:
-        >>> path = Path(tempfile.mkdtemp()) / "note.txt"
-        >>> with written_whole(path) as file:
-        ...     _ = file.write("one")
-        ...     path.exists()
-        False
-        >>> path.read_text()
-        'one'
-    """
-    number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb" if binary else "w", encoding=None if binary else "utf-8") as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, content: Any) -> None:

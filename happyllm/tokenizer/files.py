@@ -7,12 +7,11 @@ Tokenizer. What is read is refused unless it is a byte-level BPE that works exac
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from happyllm.files import written_whole
 from happyllm.tokenizer.letters import BYTE, bytes_of, letters_of
 
 Parts = tuple[dict[bytes, int], list[tuple[bytes, bytes]], dict[str, int]]
@@ -74,17 +73,8 @@ def write_tokenizer_json(
         },
     }
     text = json.dumps(contents, ensure_ascii=False, indent=2)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    with written_whole(path) as file:
+        file.write(f"{text}\n")
 
 
 def read_tokenizer_json(path: Path) -> Parts:

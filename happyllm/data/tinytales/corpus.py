@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from happyllm.data.tinytales.story import language, make_story
 from happyllm.data.tinytales.world import Dice, TaleConfig
+from happyllm.files import written_whole
 
 FORMAT: Final = 1
 META: Final = "meta.json"
@@ -308,7 +308,8 @@ def write_corpus(
         "mix": asdict(mix),
         "files": files,
     }
-    _write_whole(folder / META, [json.dumps(meta, ensure_ascii=False, indent=2).encode() + b"\n"])
+    with written_whole(folder / META) as file:
+        file.write(json.dumps(meta, ensure_ascii=False, indent=2) + "\n")
     return folder
 
 
@@ -322,20 +323,6 @@ def _write_part(path: Path, source: Iterator[Record], sizes: Sizes, part: str) -
             digest.update(line)
             yield line
 
-    _write_whole(path, lines())
+    with written_whole(path, binary=True) as file:
+        file.writelines(lines())
     return {"records": size, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
-
-
-def _write_whole(path: Path, lines: Iterator[bytes] | list[bytes]) -> None:
-    """Write a file beside its place, and move it there when it is complete."""
-    number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

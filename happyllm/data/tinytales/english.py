@@ -142,16 +142,19 @@ QUESTIONS = {
         ("What colour is the {thing}?", "What is the colour of the {thing}?"),
         "It is {colour}.",
     ),
-    "what_saw": (("What did {name} see?", "Which animal did {name} see?"), "A {thing}."),
+    "what_saw": (
+        ("What did {name} see?", "Which animal did {name} see?"),
+        "{name} saw a {thing}.",
+    ),
     "who_saw": (("Who saw a {thing}?", "Who saw the {thing}?"), "{name}."),
     "how_many": (
         ("How many {thing} did {name} get?", "How many {thing} did {name} take?"),
-        "{Count}.",
+        "{name} {verb} {count}.",
     ),
     "who_collected": (("Who got the {thing}?", "Who took {thing}?"), "{name}."),
     "what_collected": (
         ("What did {name} gather?", "What did {name} bring home?"),
-        "{Count} {thing}.",
+        "{name} {verb} {count} {thing}.",
     ),
     "what_like": (
         ("What does {name} like?", "What does {name} like to eat?"),
@@ -159,8 +162,8 @@ QUESTIONS = {
     ),
     "who_likes": (("Who likes {thing}?", "Who likes to eat {thing}?"), "{name}."),
     "gave_to": (
-        ("Who did {name} give the {thing} to?", "Who got the {thing} from {name}?"),
-        "{other}.",
+        ("Who did {name} give the {thing} to?", "To whom did {name} give the {thing}?"),
+        "To {other}.",
     ),
     "who_gave": (
         ("Who gave the {thing} to {other}?", "Who gave {other} the {thing}?"),
@@ -173,7 +176,7 @@ QUESTIONS = {
     "where_held": (("Where is the {thing0} now?", "Where can I find the {thing0}?"), "{At}."),
     "with_what": (
         ("With what did {name} {do_job}?", "What did {name} use to {do_job}?"),
-        "A {tool}.",
+        "With a {tool}.",
     ),
     "who_used": (("Who {did_job}?", "Who had a {tool}?"), "{name}."),
     "why_feel": (
@@ -182,7 +185,10 @@ QUESTIONS = {
     ),
     "how_feel": (("How did {name} feel?", "How was {name}?"), "{Thing}."),
     "who_feels": (("Who was {thing}?", "Who felt {thing}?"), "{name}."),
-    "who_met": (("Who did {name} meet?", "Who did {name} meet {at}?"), "{other}."),
+    "who_met": (
+        ("Who did {name} meet?", "Who did {name} meet {at}?"),
+        "{name} met {other}.",
+    ),
     "how_many_left": (
         ("How many {thing} does {name} have left?", "How many {thing} are left?"),
         "{Left}.",

@@ -92,7 +92,7 @@ def make_story(
         >>> print(story.text)
         Emma ran to the school. Emma collected six eggs. It was a good day.
         >>> print(story.questions[0].text, story.questions[0].answer)
-        What did Emma gather? Six eggs.
+        What did Emma gather? Emma collected six eggs.
     """
     tongue, config = language(lang), config or TaleConfig()
     dice = Dice(dice) if isinstance(dice, int) else dice
