@@ -17,7 +17,7 @@ def write_whole(path: Path, data: bytes | str) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}."[:200])
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)

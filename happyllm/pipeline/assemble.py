@@ -23,7 +23,7 @@ from happyllm.pipeline.preference import Pairs, Preference
 from happyllm.pipeline.rows import Mixed, Rows
 from happyllm.pipeline.vocabulary import END, Encoded, encode, load_tokenizer, train_tokenizer
 from happyllm.train.checkpoint import CheckpointError, checkpoints, load_checkpoint, load_newest
-from happyllm.train.config import TrainConfig
+from happyllm.train.config import INIT_STD, TrainConfig
 from happyllm.train.log import Record
 from happyllm.train.loop import Trainer
 from happyllm.train.parallel import ALONE, Group
@@ -177,7 +177,9 @@ def assemble(
     torch.manual_seed(config.run.seed)
     kind = keeping_apart(pieces.transformer) if config.data.document_mask else pieces.transformer
     model = kind(pieces.config(**dataclasses.asdict(config.model)))
-    if base is not None:
+    if base is None:
+        widen(model, config.run.init_std / INIT_STD)
+    else:
         _, weights = read_weights(base)
         try:
             model.load_state_dict(weights)
@@ -210,18 +212,19 @@ def _rows(
 ) -> tuple[Rows | Mixed, Rows | None]:
     data = config.data
 
-    def rows(encoded: Encoded, packing: str = data.packing) -> Rows:
+    def rows(encoded: Encoded, packing: str = data.packing, first: int = 0) -> Rows:
         try:
-            return Rows(encoded, end, data.seq_len, packing, data.document_mask)
+            return Rows(encoded, end, data.seq_len, packing, data.document_mask, first)
         except ValueError as error:
             raise FolderError(str(error)) from error
 
     files = [
         encode(folder, path, place.tokenizer, chat=c) for path, c in _files(place, config, stage)
     ]
-    train: Rows | Mixed = rows(files[0])
+    main = rows(files[0], first=data.first)
+    train: Rows | Mixed = main
     if data.other_share:
-        train = Mixed(rows(files[0]), rows(files[-1]), data.other_share)
+        train = Mixed(main, rows(files[-1]), data.other_share)
     if place.held_out is None:
         return train, None
     short = len(files[1].ids) <= data.seq_len  # too little for one row of a stream
@@ -316,6 +319,15 @@ def find_run(path: Path, stage: str | None = None) -> Path:
     raise FolderError(
         f"{path}: there is {wanted} in it; train one by happyllm {stage or 'pretrain'}"
     )
+
+
+def widen(model: torch.nn.Module, factor: float) -> None:
+    """Multiply the matrices of a new model, which keep their proportions; vectors stay."""
+    if factor != 1:
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.dim() > 1:
+                    weight *= factor
 
 
 def load_model(path: Path, pieces: Pieces = OURS) -> Transformer:

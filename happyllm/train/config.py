@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from happyllm.llama.config import ModelConfig
 
+INIT_STD = 0.02  # what `Transformer.init_weights` draws matrices with
 STAGES = ("sft", "dpo")  # tables with settings of their own for what comes after pretraining
 
 
@@ -49,6 +50,8 @@ class DataConfig:
             small model no longer sees that two tokens speak of the same thing.
         other_share: Share of the rows that are of the other kind: conversations in pretraining,
             plain text in fine-tuning. All of their tokens are learned.
+        first: So many rows, the first of the file, are read before all others in each round: a
+            curriculum, where the file begins with what is easy. Both parts are shuffled.
     """
 
     train: str = ""
@@ -61,6 +64,7 @@ class DataConfig:
     document_mask: bool = False
     split_han: bool = False
     other_share: float = 0.0
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class CorpusConfig:
             a story told twice, and a story alone.
         conversations: How often a conversation asks about a story, asks for one, asks for facts,
             and is small talk.
+        easy: So many conversations come first, each a single question about a short story;
+            `data.first` has them read first, too.
     """
 
     lang: Literal["en", "zh"] = "en"
@@ -98,6 +104,7 @@ class CorpusConfig:
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
     conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
+    easy: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,9 @@ class RunConfig:
         compile: Compile the model with torch.compile.
         threads: CPU threads; 0 leaves it to PyTorch.
         questions: Held-out questions that are answered at the end of fine-tuning; 0 for all.
+        init_std: Standard deviation of the matrices of a new model. The model itself draws them
+            with 0.02, which is made for widths in the thousands; for a width D, 1 / sqrt(D) lets
+            every part be heard from the beginning.
     """
 
     total_steps: int = 1000
@@ -180,6 +190,7 @@ class RunConfig:
     compile: bool = False
     threads: int = 0
     questions: int = 500
+    init_std: float = INIT_STD
 
 
 @dataclass(frozen=True)
@@ -224,6 +235,8 @@ class TrainConfig:
             "corpus.eval_text": 0,
             "corpus.eval_questions": 0,
             "corpus.questions_per_story": 1,
+            "corpus.easy": 0,
+            "data.first": 0,
             "preference.pairs": 1,
         }
         for path, least in at_least.items():
@@ -237,6 +250,7 @@ class TrainConfig:
             "optim.max_norm",
             "optim.muon_scale",
             "preference.beta",
+            "run.init_std",
         ):
             table, name = path.split(".")
             value = getattr(getattr(self, table), name)

@@ -98,18 +98,19 @@ TELL = {
         "后来，{a}去{place}{purpose}。", "{A}到{place}去{purpose}。",
     ),
     "find": (
-        "{A}{at}找到了一{measure}{colour}的{thing}。",
-        "{A}{at}发现了一{measure}{colour}的{thing}。",
-        "{At}，{a}找到了一{measure}{colour}的{thing}。",
-        "瞧，{a}{at}发现了一{measure}{colour}的{thing}！",
+        "{A}{at}找到了一{measure}{thing}，是{colour}的。",
+        "{A}{at}发现了一{measure}{thing}，是{colour}的。",
+        "{At}，{a}找到了一{measure}{thing}，是{colour}的。",
+        "瞧，{a}{at}发现了一{measure}{thing}，是{colour}的！",
     ),
     "see": (
         "{A}{at}看见了一{measure}{thing}。", "{At}，{a}看见了一{measure}{thing}。",
         "忽然，{a}看见了一{measure}{thing}。", "{A}停下脚步，看见了一{measure}{thing}。",
     ),
     "collect": (
-        "{A}{verb}了{count}{measure}{thing}。", "{A}{at}{verb}了{count}{measure}{thing}。",
-        "接着，{a}{verb}了{count}{measure}{thing}。",
+        "{A}{verb}了{thing}，一共{count}{measure}。",
+        "{A}{at}{verb}了{thing}，一共{count}{measure}。",
+        "接着，{a}{verb}了{thing}，一共{count}{measure}。",
     ),
     "like": (
         "{A}说：“我喜欢吃{thing}。”", "“我喜欢吃{thing}。”{a}说。",
@@ -143,18 +144,18 @@ TELL = {
 }  # fmt: skip
 
 QUESTIONS = {
-    "where_now": (("{name}现在在哪里？", "{name}在哪里？", "在哪里能找到{name}？"), "{At}。"),
+    "where_now": (("{name}现在在哪里？", "{name}在哪里？", "在哪里能找到{name}？"), "{name}{at}。"),
     "who_at": (("谁{at}？", "现在谁{at}？"), "{name}。"),
     "why_go": (("{name}去{place}做什么？", "{name}为什么去{place}？"), "去{purpose}。"),
     "where_next": (("{name}去过{place0}以后，又去了哪里？",), "去了{place}。"),
     "what_next": (("{name}{done0}以后，又做了什么？",), "{He}{done}。"),
     "what_found": (
         ("{name}找到了什么？", "{name}发现了什么东西？"),
-        "一{measure}{colour}的{thing}。",
+        "一{measure}{thing}。",
     ),
     "who_found": (("谁找到了{thing}？", "{thing}是谁找到的？"), "{name}。"),
     "where_found": (("{name}在哪里找到了{thing}？", "{thing}是在哪里找到的？"), "{At}。"),
-    "colour": (("{thing}是什么颜色的？", "那{measure}{thing}是什么颜色？"), "{Colour}。"),
+    "colour": (("{thing}是什么颜色的？", "那{measure}{thing}是什么颜色？"), "是{colour}的。"),
     "what_saw": (
         ("{name}看见了什么？", "{name}看见了什么动物？"),
         "{name}看见了一{measure}{thing}。",
@@ -162,12 +163,12 @@ QUESTIONS = {
     "who_saw": (("谁看见了{thing}？", "那{measure}{thing}是谁看见的？"), "{name}。"),
     "how_many": (
         ("{name}{verb}了多少{thing}？", "{name}一共{verb}了多少{measure}{thing}？"),
-        "{name}{verb}了{count}{measure}。",
+        "一共{count}{measure}。",
     ),
     "who_collected": (("谁{verb}了{thing}？", "{thing}是谁{verb}的？"), "{name}。"),
     "what_collected": (
         ("{name}{verb}了些什么？", "{name}带回了什么？"),
-        "{name}{verb}了{count}{measure}{thing}。",
+        "{name}{verb}了{thing}，一共{count}{measure}。",
     ),
     "what_like": (("{name}喜欢吃什么？", "{name}爱吃什么？"), "{name}喜欢吃{thing}。"),
     "who_likes": (("谁喜欢吃{thing}？", "谁爱吃{thing}？"), "{name}。"),
@@ -195,9 +196,9 @@ QUESTIONS = {
 
 DONE = {
     "go": "去了{place}",
-    "find": "找到了一{measure}{colour}的{thing}",
+    "find": "找到了一{measure}{thing}，是{colour}的",
     "see": "看见了一{measure}{thing}",
-    "collect": "{verb}了{count}{measure}{thing}",
+    "collect": "{verb}了{thing}，一共{count}{measure}",
     "give": "把{thing}送给了{other}",
     "put": "把{thing}放在{spot}",
     "use": "用{tool}{did_job}",

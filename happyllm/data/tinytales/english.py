@@ -120,7 +120,7 @@ TELL = {
 QUESTIONS = {
     "where_now": (
         ("Where is {name} now?", "Where is {name}?", "Where can I find {name}?"),
-        "{At}.",
+        "{name} is {at}.",
     ),
     "who_at": (("Who is {at}?", "Who is {at} now?"), "{name}."),
     "why_go": (
@@ -149,7 +149,7 @@ QUESTIONS = {
     "who_saw": (("Who saw a {thing}?", "Who saw the {thing}?"), "{name}."),
     "how_many": (
         ("How many {thing} did {name} get?", "How many {thing} did {name} take?"),
-        "{name} {verb} {count}.",
+        "{name} {verb} {count} {thing}.",
     ),
     "who_collected": (("Who got the {thing}?", "Who took {thing}?"), "{name}."),
     "what_collected": (
