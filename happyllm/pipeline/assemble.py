@@ -212,19 +212,18 @@ def _rows(
 ) -> tuple[Rows | Mixed, Rows | None]:
     data = config.data
 
-    def rows(encoded: Encoded, packing: str = data.packing, first: int = 0) -> Rows:
+    def rows(encoded: Encoded, packing: str = data.packing) -> Rows:
         try:
-            return Rows(encoded, end, data.seq_len, packing, data.document_mask, first)
+            return Rows(encoded, end, data.seq_len, packing, data.document_mask)
         except ValueError as error:
             raise FolderError(str(error)) from error
 
     files = [
         encode(folder, path, place.tokenizer, chat=c) for path, c in _files(place, config, stage)
     ]
-    main = rows(files[0], first=data.first)
-    train: Rows | Mixed = main
+    train: Rows | Mixed = rows(files[0])
     if data.other_share:
-        train = Mixed(main, rows(files[-1]), data.other_share)
+        train = Mixed(rows(files[0]), rows(files[-1]), data.other_share)
     if place.held_out is None:
         return train, None
     short = len(files[1].ids) <= data.seq_len  # too little for one row of a stream
@@ -327,7 +326,7 @@ def widen(model: torch.nn.Module, factor: float) -> None:
         with torch.no_grad():
             for weight in model.parameters():
                 if weight.dim() > 1:
-                    weight *= factor
+                    weight.mul_(factor)
 
 
 def load_model(path: Path, pieces: Pieces = OURS) -> Transformer:

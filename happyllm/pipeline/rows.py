@@ -26,7 +26,6 @@ class Rows:
         seq_len: Most tokens of a row (T).
         packing: "stream", "whole" or "single"; see `DataConfig`.
         document_mask: Number the documents of each row, so that attention can keep them apart.
-        first: So many rows come first in every order.
 
     Attributes:
         spans: For each row the parts of the ids that it is made of.
@@ -36,18 +35,11 @@ class Rows:
     """
 
     def __init__(
-        self,
-        encoded: Encoded,
-        end: int,
-        seq_len: int,
-        packing: str,
-        document_mask: bool = False,
-        first: int = 0,
+        self, encoded: Encoded, end: int, seq_len: int, packing: str, document_mask: bool = False
     ) -> None:
         self.ids = encoded.ids.ids
         self.learned = None if encoded.learned is None else encoded.learned.ids
         self.end, self.document_mask, self.packing = end, document_mask, packing
-        self.first = first
         if packing == "stream":
             count = (len(self.ids) - 1) // seq_len
             self.spans = [[(row * seq_len, row * seq_len + seq_len + 1)] for row in range(count)]
@@ -107,13 +99,10 @@ class Rows:
         return np.repeat(np.arange(1, len(spans) + 1), [b - a for a, b in spans])
 
     def order(self, generator: torch.Generator, batch_size: int, begun: int = 0) -> list[int]:
-        """Shuffle the rows, those that come first among themselves.
-
-        Rows that hold one document each are ordered so that a batch has rows of a length.
-        """
+        """Shuffle the rows; those that hold one document each so that batches are of a length."""
         order: list[int] = torch.randperm(len(self), generator=generator).tolist()
-        return arranged(
-            order, self.first, self.lengths() if self.packing == "single" else [], batch_size, begun
+        return (
+            order if self.packing != "single" else alike(order, self.lengths(), batch_size, begun)
         )
 
     def lengths(self) -> list[int]:
@@ -146,11 +135,11 @@ class Mixed:
     def order(self, generator: torch.Generator, batch_size: int, begun: int = 0) -> list[int]:
         """Shuffle all rows, as `Rows.order` does."""
         order: list[int] = torch.randperm(len(self), generator=generator).tolist()
-        lengths = []
-        if self.main.packing == "single":
-            others = self.other.lengths()
-            lengths = self.main.lengths() + [others[i % len(others)] for i in range(self.count)]
-        return arranged(order, self.main.first, lengths, batch_size, begun)
+        if self.main.packing != "single":
+            return order
+        others = self.other.lengths()
+        lengths = self.main.lengths() + [others[i % len(others)] for i in range(self.count)]
+        return alike(order, lengths, batch_size, begun)
 
 
 def fill(documents: Sequence[Span], room: int) -> list[list[Span]]:
@@ -200,27 +189,4 @@ def alike(
         first = {row: place for place, row in enumerate(window)}
         batches.sort(key=lambda batch: first[batch[0]])  # as random as the order that was given
         result += [row for batch in batches for row in batch] + last
-    return result
-
-
-def arranged(
-    order: Sequence[int], first: int, lengths: Sequence[int], batch_size: int, begun: int = 0
-) -> list[int]:
-    """Put the first rows of a file before the others, and rows of about one length together.
-
-    Args:
-        order: All rows, shuffled.
-        first: So many come first.
-        lengths: Of each row; none where batches may have rows of any length.
-        batch_size: Rows in a batch.
-        begun: So many rows of a batch were taken before the first of these.
-
-    Example:
-        >>> arranged([3, 0, 2, 1], 2, [], batch_size=2)
-        [0, 1, 3, 2]
-    """
-    result: list[int] = []
-    for part in ([i for i in order if i < first], [i for i in order if i >= first]):
-        done = begun + len(result)
-        result += alike(part, lengths, batch_size, done) if lengths else part
     return result

@@ -50,8 +50,6 @@ class DataConfig:
             small model no longer sees that two tokens speak of the same thing.
         other_share: Share of the rows that are of the other kind: conversations in pretraining,
             plain text in fine-tuning. All of their tokens are learned.
-        first: So many rows, the first of the file, are read before all others in each round: a
-            curriculum, where the file begins with what is easy. Both parts are shuffled.
     """
 
     train: str = ""
@@ -64,7 +62,6 @@ class DataConfig:
     document_mask: bool = False
     split_han: bool = False
     other_share: float = 0.0
-    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,6 @@ class CorpusConfig:
             a story told twice, and a story alone.
         conversations: How often a conversation asks about a story, asks for one, asks for facts,
             and is small talk.
-        easy: So many conversations come first, each a single question about a short story;
-            `data.first` has them read first, too.
     """
 
     lang: Literal["en", "zh"] = "en"
@@ -104,7 +99,6 @@ class CorpusConfig:
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
     conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
-    easy: int = 0
 
 
 @dataclass(frozen=True)
@@ -235,8 +229,6 @@ class TrainConfig:
             "corpus.eval_text": 0,
             "corpus.eval_questions": 0,
             "corpus.questions_per_story": 1,
-            "corpus.easy": 0,
-            "data.first": 0,
             "preference.pairs": 1,
         }
         for path, least in at_least.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,6 @@ from happyllm.data.tinytales.world import Dice, TaleConfig
 from happyllm.files import written_whole
 
 FORMAT: Final = 1
-EASY: Final = TaleConfig(n_people=1, n_events=3, questions_per_story=1, level=1)
 META: Final = "meta.json"
 PARTS: Final = ("pretrain", "sft", "eval_text", "eval_questions")
 PAIRS: Final = ("preference", "eval_preference")  # of no part of the corpus on disk
@@ -67,11 +66,9 @@ class Mix:
             twice, and a story alone, relative to one another.
         conversations: How often a conversation asks about a story, asks for one, asks for facts,
             and is small talk.
-        easy: So many conversations come first, and all of them are one question about a story of
-            one person and three events.
 
     Raises:
-        ValueError: Weights are not as many numbers of 0 or more, or are all 0; `easy` is below 0.
+        ValueError: Weights are not as many numbers of 0 or more, or are all 0.
     """
 
     weights: tuple[float, float, float] = (0.3, 0.5, 0.2)
@@ -79,15 +76,12 @@ class Mix:
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
     conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
-    easy: int = 0
 
     def __post_init__(self) -> None:
         for name, count in (("weights", 3), ("documents", 4), ("conversations", 4)):
             values = getattr(self, name)
             if len(values) != count or min(values) < 0 or sum(values) <= 0:
                 raise ValueError(f"{name}={values} must be {count} numbers of 0 or more, not all 0")
-        if self.easy < 0:
-            raise ValueError(f"easy={self.easy} must be 0 or more")
 
     def draw(self, dice: Dice) -> TaleConfig:
         """Draw a level, and the size of a story of that level."""
@@ -139,15 +133,8 @@ def iter_pretrain(
 
 
 def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
-    """Yield conversations without end: questions about a story, requests for one, facts, talk.
-
-    Those that are easy come first, as far as the mix has any.
-    """
+    """Yield conversations without end: questions about a story, requests for one, facts, talk."""
     tongue, mix = language(lang), mix or Mix()
-    for _ in range(mix.easy):
-        story = make_story(dice, lang, EASY)
-        turn = (f"{story.text}\n{story.questions[0].text}", story.questions[0].answer)
-        yield {"kind": "easy", "messages": exchange([turn])}
     while True:
         draw = drawn(dice, mix.conversations)
         system = {"role": "system", "content": dice.pick(tongue.systems)}
@@ -166,16 +153,11 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
         else:
             talks = dice.shuffle(list(tongue.talks))[: 1 + dice.below(3)]
             kind, turns = "talk", [(dice.pick(asked), answer) for asked, answer in talks]
-        yield {"kind": kind, "messages": [system, *exchange(turns)]}
-
-
-def exchange(turns: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Put what is asked and what is answered into the messages of a conversation."""
-    messages = []
-    for asked, answer in turns:
-        messages.append({"role": "user", "content": asked})
-        messages.append({"role": "assistant", "content": answer})
-    return messages
+        messages = [system]
+        for asked, answer in turns:
+            messages.append({"role": "user", "content": asked})
+            messages.append({"role": "assistant", "content": answer})
+        yield {"kind": kind, "messages": messages}
 
 
 def iter_questions(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
