@@ -79,7 +79,7 @@ def exact(model: Transformer, unseen: Sequence[Story]) -> float:
     written = generate(
         model,
         torch.tensor(rows),
-        10,
+        16,
         stop_tokens=[IM_END],
         attention_mask=torch.tensor(real),
     )
