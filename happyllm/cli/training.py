@@ -131,7 +131,7 @@ def _train(stage: str, given: dict[str, Any]) -> None:
         if group.rank == 0:
             _tell_parts(screen, pieces)
             if not in_a_group():
-                prepare(planned.folder, planned.config, stage, screen.note)
+                prepare(planned.folder, planned.config, stage, screen.note, pieces)
         group.wait()
         if given["processes"] > 1 and not in_a_group():
             raise click.exceptions.Exit(launch(given["processes"]))

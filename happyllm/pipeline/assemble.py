@@ -18,7 +18,7 @@ from happyllm.llama.model import Transformer
 from happyllm.pipeline import corpus
 from happyllm.pipeline.folder import STAGES, Folder, FolderError, read_json, write_json
 from happyllm.pipeline.packed import keeping_apart
-from happyllm.pipeline.parts import OURS, Pieces
+from happyllm.pipeline.parts import OURS, Pieces, theirs
 from happyllm.pipeline.preference import Pairs, Preference
 from happyllm.pipeline.rows import Mixed, Rows
 from happyllm.pipeline.vocabulary import END, Encoded, encode, load_tokenizer, train_tokenizer
@@ -73,8 +73,12 @@ def training_files(place: Sources, stage: str) -> list[tuple[Path, bool]]:
     return [(path, chat) for path, chat in files.items() if path.exists()]
 
 
-def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> None:
+def prepare(
+    folder: Folder, config: TrainConfig, stage: str, notify: Notify, pieces: Pieces = OURS
+) -> None:
     """Make what is missing for a run: the corpus, the tokenizer, the ids.
+
+    The merges of the tokenizer are learned by the learner's own function, where there is one.
 
     Raises:
         FolderError: It cannot be made, or what is there does not fit the configuration.
@@ -112,12 +116,14 @@ def prepare(folder: Folder, config: TrainConfig, stage: str, notify: Notify) -> 
         if config.data.tokenizer:
             raise FolderError(f"{place.tokenizer}: there is no such tokenizer")
         notify(f"{place.tokenizer}: no tokenizer yet; learning one")
-        tokenizer = train_tokenizer(
-            training_files(place, stage),
-            place.tokenizer,
-            config.model.vocab_size,
-            split_han=config.data.split_han,
-        )
+        with theirs(pieces):
+            tokenizer = train_tokenizer(
+                training_files(place, stage),
+                place.tokenizer,
+                config.model.vocab_size,
+                split_han=config.data.split_han,
+                learn=pieces.found["learn_merges"],
+            )
         notify(f"{place.tokenizer}: {tokenizer.vocab_size:,} tokens")
     tokenizer = load_tokenizer(place.tokenizer)
     if tokenizer.vocab_size > config.model.vocab_size:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from happyllm import llama
+from happyllm.tokenizer import learn_merges
 from happyllm.train import loss as ours_loss
 from happyllm.train import muon, optim, schedule, step
 from happyllm.train.loop import Parts
@@ -36,6 +37,7 @@ PIECES: dict[str, Any] = {
     "accumulate_gradients": step.accumulate_gradients,
     "train_step": step.train_step,
     "masked_cross_entropy": ours_loss.masked_cross_entropy,
+    "learn_merges": learn_merges,
 }
 
 

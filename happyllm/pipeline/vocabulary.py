@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from happyllm.data.chat import IM_END, IM_START, iter_turns
 from happyllm.data.tokens import TokenFile
 from happyllm.pipeline import corpus
 from happyllm.pipeline.folder import Folder, FolderError, read_json, write_json
-from happyllm.tokenizer import BPETokenizer, train_bpe
+from happyllm.tokenizer import BPETokenizer, learn_merges, train_bpe
 
 END = "<|endoftext|>"  # stands between documents
 SPECIAL = (END, IM_START, IM_END)
@@ -22,7 +22,12 @@ FORMAT = 1
 
 
 def train_tokenizer(
-    files: Sequence[tuple[Path, bool]], path: Path, vocab_size: int, *, split_han: bool = False
+    files: Sequence[tuple[Path, bool]],
+    path: Path,
+    vocab_size: int,
+    *,
+    split_han: bool = False,
+    learn: Callable[..., list[tuple[int, int]]] = learn_merges,
 ) -> BPETokenizer:
     """Learn a tokenizer from all that a model will be trained on, and write it.
 
@@ -32,6 +37,7 @@ def train_tokenizer(
         path: The `tokenizer.json`.
         vocab_size: Most tokens.
         split_han: Learn each Chinese character by itself; see `DataConfig`.
+        learn: What learns the merges, ours or a learner's.
 
     Raises:
         FolderError: A file cannot be read; the size is too small.
@@ -50,7 +56,7 @@ def train_tokenizer(
     # What a line break parts in the text that is learned from, no merge will ever join.
     learned = (BETWEEN_HAN.sub("\n", text) for text in texts()) if split_han else texts()
     try:
-        tokenizer = train_bpe(learned, vocab_size, SPECIAL)
+        tokenizer = train_bpe(learned, vocab_size, SPECIAL, learn=learn)
     except ValueError as error:
         raise FolderError(f"model.{error}") from error
     tokenizer.save(path)

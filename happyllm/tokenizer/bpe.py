@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -435,7 +435,11 @@ class BPETokenizer:
 
 
 def train_bpe(
-    text: str | Iterable[str], vocab_size: int, special_tokens: Sequence[str] = ()
+    text: str | Iterable[str],
+    vocab_size: int,
+    special_tokens: Sequence[str] = (),
+    *,
+    learn: Callable[..., list[Pair]] = learn_merges,
 ) -> BPETokenizer:
     """Train a byte-level BPE tokenizer.
 
@@ -444,6 +448,7 @@ def train_bpe(
         vocab_size: How many tokens there shall be: special tokens, 256 bytes and merges. Where the
             corpus is too small to learn so many, there are fewer.
         special_tokens: Names of tokens that no text spells, `<|end|>`. They get the first ids.
+        learn: What learns the merges; another `learn_merges`.
 
     Returns:
         The tokenizer.
@@ -481,7 +486,7 @@ def train_bpe(
     }
     pieces = [bytes([byte]) for byte in BYTE_ORDER]
     merges = []
-    for left, right in learn_merges(words, room, first_id=256):
+    for left, right in learn(words, room, first_id=256):
         merges.append((pieces[left], pieces[right]))
         pieces.append(pieces[left] + pieces[right])
     specials = {token: i for i, token in enumerate(special_tokens)}

@@ -1,5 +1,6 @@
 """`--parts`: the same training on a learner's own files, as far as they are written."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -59,6 +60,25 @@ def test_what_a_learner_wrote_is_what_runs(tmp_path, workspace):
     done(happyllm("pretrain", *SMALL, "--parts", workspace, "--out", tmp_path / "mine"))
     records = read_log(tmp_path / "mine" / "pretrain" / "log.jsonl")
     assert records[0]["lr"] == 0.0
+
+
+def test_a_learners_merges_make_the_tokenizer(tmp_path, workspace):
+    end = "\n\ndef learn_merges(word_counts, n_merges, first_id):\n    return [(5, 6)]\n"
+    path = workspace / "ch5" / "train_bpe.py"
+    path.write_text(path.read_text() + end)
+    ran = done(happyllm("pretrain", *SMALL, "--parts", workspace, "--out", tmp_path / "mine"))
+    kept = json.loads((tmp_path / "mine" / "tokenizer.json").read_text())
+    assert len(kept["model"]["merges"]) == 1, ran
+
+
+def test_an_error_in_a_learners_merges_is_told_with_its_line(tmp_path, workspace):
+    path = workspace / "ch5" / "train_bpe.py"
+    path.write_text(path.read_text() + "\n\ndef learn_merges(*_, **__):\n    return 1 / 0\n")
+    ran = happyllm("pretrain", *SMALL, "--parts", workspace, "--out", tmp_path / "mine")
+    number = len(path.read_text().splitlines())
+    assert ran.code == 2, ran
+    assert f"train_bpe.py:{number}: in learn_merges: ZeroDivisionError" in ran.err
+    assert not (tmp_path / "mine" / "tokenizer.json").exists()
 
 
 def test_a_stub_and_what_builds_on_it_are_ours(tmp_path, workspace):
