@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 from grader.authoring.mutants import Mutant, mutate
 from grader.authoring.provers import ProverFault, Provers
 from grader.catalogue import Catalogue, Exercise
+from grader.files import write_whole
 from grader.report import build
 
 SEEDS: Final = tuple(range(1, 21))  # the suite holds under each of them
@@ -327,9 +328,8 @@ class Cache:
         """Keep a proof; a folder that cannot be written costs only the time of the next check."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft = self.folder / f".{key}.{os.getpid()}"
-            draft.write_text(json.dumps(dataclasses.asdict(proof), ensure_ascii=False))
-            draft.replace(self.folder / f"{key}.json")
+            text = json.dumps(dataclasses.asdict(proof), ensure_ascii=False)
+            write_whole(self.folder / f"{key}.json", text)
         except OSError:
             return
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from happyllm.files import written_whole
 
 Record = Mapping[str, Any]
 
@@ -34,10 +35,8 @@ class JsonlLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             kept = [record for record in read_log(path) if record["step"] <= step]
-            unfinished = path.with_name(f".{path.name}.unfinished")
-            text = "".join(f"{json.dumps(record)}\n" for record in kept)
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, path)
+            with written_whole(path) as file:
+                file.writelines(f"{json.dumps(record)}\n" for record in kept)
         self._file = path.open("a", encoding="utf-8")
 
     def __call__(self, record: Record) -> None:

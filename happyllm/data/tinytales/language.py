@@ -85,8 +85,7 @@ class Language:
         if event.other >= 0:
             words["other"] = self.names[cast[event.other]]
         if kind == "find":
-            words["colour"] = colour = word(extra, extra)
-            words["Colour"] = self.capital(colour)
+            words["colour"] = word(extra, extra)
         elif kind == "go":
             words["purpose"] = self.purposes.get(extra, "")
         elif kind == "put":
@@ -100,7 +99,6 @@ class Language:
             words["reason"] = self.reasons[extra].format(he=he, his=his)
         elif kind in ("collect", "eat"):
             words["count"] = self.numbers[event.amount]
-            words["Count"] = self.capital(words["count"])
             words["verb"] = self.verbs[event.thing]
             words["Left"] = self.capital(self.numbers[event.had - event.amount])
         return words
