@@ -26,7 +26,8 @@ from grader.sandbox import jail, pages, wire
 from grader.sandbox.nursery import Lease
 
 if TYPE_CHECKING:
-    from .session import Job, Stage
+    from .job import Job
+    from .session import Stage
 
 
 def main(connection: socket.socket, lease: Lease) -> NoReturn:

@@ -16,7 +16,8 @@ from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
 from grader.sandbox.spawned import SpawnLease
 
-from .session import Job, Stage, grade_in_process, grade_in_worker
+from .job import Job
+from .session import Stage, grade_in_process, grade_in_worker
 from .student import AnyLease
 
 

@@ -27,7 +27,7 @@ from grader.sandbox.modules import Source
 from grader.sandbox.spawned import SpawnLease
 
 from . import marks, session
-from .session import Job
+from .job import Job
 from .student import AnyLease
 
 

@@ -31,7 +31,8 @@ from grader.sandbox.worker import local_room, seed
 
 from . import check, show
 from .desk import known_exercises, solutions
-from .session import _PYTEST, _kept_as_it_was, _names, _number, claim
+from .job import names_of, seed_for
+from .session import _PYTEST, _kept_as_it_was, claim
 from .student import AnyLease, Asked, LocalBackend, Raised, Remote, Student, StudentFailure
 
 LITERAL = 60  # so many characters stand in the test itself; what is longer, in the data beside it
@@ -155,8 +156,8 @@ class _Recorder:
     def student(self, request: pytest.FixtureRequest) -> Student:
         room = local_room(self.sources, self.exercise.module)
         backend = LocalBackend(room)
-        student = _Witnessed(backend, _names(self.exercise), self.exercise.file)
-        student.seed(_number(self.number, "room", request.node.name))
+        student = _Witnessed(backend, names_of(self.exercise), self.exercise.file)
+        student.seed(seed_for(self.number, "room", request.node.name))
         item = request.node
         signatures = show.signatures(str(self.sources[-1].code))
         written = _Written(item, student, backend, signatures, self.language)
@@ -167,7 +168,7 @@ class _Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        seed(_number(self.number, "inputs", item.name))
+        seed(seed_for(self.number, "inputs", item.name))
         return (yield)
 
     def pytest_runtest_makereport(

@@ -7,7 +7,6 @@ Every test must leave a record; what has none is a fault of the grader, never a 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import signal
 import sys
@@ -16,7 +15,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -25,17 +24,16 @@ import pytest
 
 from grader.catalogue import Exercise, Text
 from grader.report import Failure, Graded, Outcome, Printed, Test, worst
-from grader.sandbox.jail import Limits
-from grader.sandbox.modules import Source
 from grader.sandbox.nursery import NurseryError
-from grader.sandbox.wire import WireError, decode, encode
-from grader.sandbox.worker import Room, describe, local_room, seed, unwritten
+from grader.sandbox.worker import Room, local_room, seed
 
 from . import again, explanation, rehearsal, show
 from .check import CheckFailed, Compared
 from .diagnosis import Heard, Seen, diagnose, hear, known_wrongs
+from .job import Job, names_of, seed_for
 from .marks import KnownWrong, variant_room
 from .rehearsal import Script
+from .seats import FixedSeat, LocalSeat, Seat, WorkerSeat
 from .student import (
     ABORTED,
     FATAL,
@@ -48,13 +46,10 @@ from .student import (
     OutOfMemory,
     Output,
     Raised,
-    SpawnedBackend,
     Student,
     StudentFailure,
     TimedOut,
-    WorkerBackend,
     chance,
-    open_worker,
     origin,
     raised,
     set_chance,
@@ -77,49 +72,6 @@ _PYTEST = (
 )
 
 
-@dataclass(frozen=True)
-class Job:
-    """One submission's file for one exercise, with what stands beside it and what judges it.
-
-    Attributes:
-        files: every file of the submission, by its path in the workspace.
-        solutions: those of all that this exercise requires, in order, and its own last.
-        own: the learner's own requirements are used, not the solutions.
-        seed: the hidden inputs are drawn from it.
-        suite: the hidden suite, where it is not the exercise's own.
-        stop_early: end at the first test that does not pass.
-        first: the tests to begin with, where the order is free.
-        diagnose: name the mistake when a test does not pass.
-        on_verdict: told the verdict while the mistake is still without its name.
-    """
-
-    exercise: Exercise
-    files: Mapping[str, str]
-    solutions: tuple[Source, ...]
-    own: bool
-    seed: int
-    time_s: float
-    limits: Limits
-    output_bytes: int
-    suite: Path | None = None
-    stop_early: bool = False
-    first: tuple[str, ...] = ()
-    diagnose: bool = True
-    on_verdict: Callable[[Graded], None] | None = None
-
-    @property
-    def modules(self) -> list[Source]:
-        """What the room is given: the learner's files, and solutions in place of requirements."""
-        modules = {
-            path: Source(path.removesuffix(".py").replace("/", "."), path, text)
-            for path, text in self.files.items()
-        }
-        if not self.own:
-            for source in self.solutions[:-1]:
-                modules[f"{source.name.replace('.', '/')}.py"] = source.compiled()
-        return list(modules.values())
-
-
 def grade_in_worker(
     job: Job, lease: AnyLease, collected: Collected | Stage | None = None
 ) -> Graded:
@@ -127,7 +79,7 @@ def grade_in_worker(
 
     The suite may be collected already; on a stage it is, and what the solution answers is known.
     """
-    seat = _WorkerSeat(job, lease, Output(job.output_bytes))
+    seat = WorkerSeat(job, lease, Output(job.output_bytes))
     started = time.monotonic()
 
     def whole(graded: Graded) -> Graded:
@@ -144,7 +96,7 @@ def grade_in_worker(
             graded = _grade(job, seat, collected)
         except Strayed:  # it has to be asked everything anew, by the suite itself
             seat.close()
-            seat = _WorkerSeat(job, lease, Output(job.output_bytes))
+            seat = WorkerSeat(job, lease, Output(job.output_bytes))
             graded = _grade(job, seat)
     except NurseryError as error:
         graded = _ended(job, "fault", _fault(str(error)))
@@ -159,13 +111,13 @@ def grade_in_process(job: Job) -> Graded:
     """Grade in this very process, for `--debug`: breakpoints work, and nothing is held back."""
     started = time.monotonic()
     with _kept_as_it_was():
-        graded = _grade(job, _LocalSeat(job))
+        graded = _grade(job, LocalSeat(job))
     return replace(graded, duration_s=round(time.monotonic() - started, 4))
 
 
 def grade_room(job: Job, room: Room, collected: Collected | None = None) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
-    return _grade(job, _FixedSeat(room), collected)
+    return _grade(job, FixedSeat(room), collected)
 
 
 # ---- suites that are collected before anything is graded
@@ -184,7 +136,7 @@ class Collected:
         """Whether it is this suite that was collected, as its file is now."""
         return suite == self._suite and suite.is_file() and suite.read_bytes() == self._text
 
-    def run(self, job: Job, seat: _Seat, blank: tuple[str, ...]) -> _Plugin:
+    def run(self, job: Job, seat: Seat, blank: tuple[str, ...]) -> _Plugin:
         """Run the tests as `pytest.main` would, on other code; the records come back."""
         plugin = self._hooks.now = _Plugin(job, seat, blank)
         items = sorted(self._items, key=plugin.place)
@@ -267,7 +219,7 @@ class Stage:
         logs = []
         with _kept_as_it_was():
             for _ in range(2):
-                seat = _FixedSeat(variant_room(job.solutions, job.exercise.module))
+                seat = FixedSeat(variant_room(job.solutions, job.exercise.module))
                 plugin = _Plugin(job, seat, ())
                 self.play(suite, plugin)
                 passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
@@ -360,117 +312,10 @@ class _Instead:
         return True
 
 
-# ---- where the learner's code sits
-
-
-class _Seat:
-    """Loads the learner's code and hands out a backend to it."""
-
-    isolation = "none (in process)"
-    backend: Backend
-    output: Output | None = None
-    asks_again = True
-
-    def load(self) -> Mapping[str, Any]:
-        """Load the code; the reply is that of `grader.sandbox.worker.admit`."""
-        raise NotImplementedError
-
-    def refresh(self) -> None:
-        """Make sure that there is somebody to ask before the next test."""
-
-
-class _FixedSeat(_Seat):
-    def __init__(self, room: Room):
-        self.backend = LocalBackend(room)
-
-    def load(self) -> Mapping[str, Any]:
-        return {"state": "loaded", "unwritten": [], "missing": []}
-
-
-class _LocalSeat(_Seat):
-    asks_again = False  # a breakpoint stops once
-
-    def __init__(self, job: Job):
-        self.job = job
-
-    def load(self) -> Mapping[str, Any]:
-        exercise = self.job.exercise
-        try:
-            blank = unwritten(self.job.files[exercise.file], exercise.blanks, exercise.file)
-            if blank == list(exercise.blanks):
-                return {"state": "untouched", "unwritten": blank, "missing": []}
-            room = local_room(self.job.modules, exercise.module, forbid=False)
-        except (Exception, SystemExit) as error:
-            return {"state": "raised", "raised": describe(error, self.job.files)}
-        self.backend = LocalBackend(room)
-        module = room.modules[exercise.module]
-        missing = [name for name in _names(exercise) if not hasattr(module, name)]
-        return {"state": "loaded", "unwritten": blank, "missing": missing}
-
-
-class _WorkerSeat(_Seat):
-    output: Output
-
-    def __init__(self, job: Job, lease: AnyLease, output: Output):
-        self.job = job
-        self.lease = lease
-        self.output = output
-        self.isolation = "none"
-        self.left_s = job.time_s
-        self.worker: WorkerBackend | SpawnedBackend | None = None
-
-    def load(self) -> Mapping[str, Any]:
-        job = self.job
-        self.worker = open_worker(self.lease, job.limits, self.left_s, self.output)
-        if not self.worker.isolation:
-            raise NurseryError(self.worker.refused)
-        self.isolation = self.worker.isolation
-        self.backend = self.worker
-        order = {
-            "modules": [[source.name, source.path, source.code] for source in job.modules],
-            "target": job.exercise.module,
-            "blanks": list(job.exercise.blanks),
-            "names": _names(job.exercise),
-            "forbids": list(job.exercise.forbids),
-            "seed": _number(job.seed, "room", job.exercise.id),
-        }
-        try:
-            return _checked(decode(self.worker.ask(encode(order))))
-        except WireError as error:
-            raise BadAnswer(str(error)) from error
-
-    def refresh(self) -> None:
-        """After a crash the next test gets a new worker, on what is left of the time."""
-        if self.worker is not None and self.worker.number is None:
-            self.left_s = self.worker.left_s
-            if self.left_s <= 0:
-                raise TimedOut
-            reply = self.load()
-            if reply["state"] == "raised":
-                raise raised(reply["raised"])
-
-    def close(self) -> None:
-        if self.worker is not None:
-            self.worker.close()
-
-
-def _checked(reply: Any) -> Mapping[str, Any]:
-    """The answer to the order to load, if it is one: the learner's code has run by then."""
-    if type(reply) is dict and type(reply.get("state")) is str:
-        if reply["state"] == "raised" and type(reply.get("raised")) is dict:
-            return reply
-        if reply["state"] in ("loaded", "untouched") and all(
-            type(reply.get(key)) is list and all(type(name) is str for name in reply[key])
-            for key in ("unwritten", "missing")
-        ):
-            return reply
-    raise BadAnswer("no answer to the order to load")
-
-
 # ---- the grading
 
 
-def _grade(job: Job, seat: _Seat, collected: Collected | Stage | None = None) -> Graded:
+def _grade(job: Job, seat: Seat, collected: Collected | Stage | None = None) -> Graded:
     exercise = job.exercise
     if exercise.file not in job.files:
         return _ended(job, "error", _no_file(exercise))
@@ -485,7 +330,7 @@ def _grade(job: Job, seat: _Seat, collected: Collected | Stage | None = None) ->
         outcome, told = _told(raised(reply["raised"]), exercise, job)
         return _ended(job, outcome, told)
     if reply["missing"]:
-        names = [name for name in _names(exercise) if name in reply["missing"]]
+        names = [name for name in names_of(exercise) if name in reply["missing"]]
         return _ended(job, "error", _no_name(exercise, names))
     blank = tuple(name for name in exercise.blanks if name in reply["unwritten"])
     suite = job.suite or exercise.suite
@@ -519,7 +364,7 @@ def _verdict(job: Job, plugin: _Plugin, status: int, stage: Stage | None = None)
         tests.append(record)
     outcome = worst(test.outcome for test in tests)
     if outcome == "passed" and plugin.seat.asks_again:
-        number = _number(job.seed, "again", exercise.id)
+        number = seed_for(job.seed, "again", exercise.id)
         if other := again.second_look(plugin.seat.backend, plugin.logs, number):
             name, question, answer = other
             said = plugin.with_call(again.told(question.answer, answer), question)
@@ -571,7 +416,7 @@ def _ended(job: Job, outcome: Outcome, failure: Failure | None) -> Graded:
         points=exercise.points if outcome == "passed" else 0,
         points_possible=exercise.points,
         duration_s=0.0,
-        isolation=_Seat.isolation,
+        isolation=Seat.isolation,
         failure=failure,
         stands_on=stands_on,
     )
@@ -628,7 +473,7 @@ class _Hooks:
 class _Plugin:
     """One grading: the learner's code is asked, and every test gets a record."""
 
-    def __init__(self, job: Job, seat: _Seat, blank: tuple[str, ...], script: Script | None = None):
+    def __init__(self, job: Job, seat: Seat, blank: tuple[str, ...], script: Script | None = None):
         self.job = job
         self.seat = seat
         self.blank = blank
@@ -696,14 +541,14 @@ class _Plugin:
         if backend is None:
             self.seat.refresh()
             backend = self.seat.backend
-        student = Student(backend, _names(self.job.exercise), self.job.exercise.file)
+        student = Student(backend, names_of(self.job.exercise), self.job.exercise.file)
         self.logs[test] = student._log
-        student.seed(_number(self.job.seed, "room", test))
+        student.seed(seed_for(self.job.seed, "room", test))
         return student
 
     def begin(self, item: pytest.Item) -> None:
         """A test begins: its inputs are drawn from the seed, and it is heard what it prints."""
-        seed(_number(self.job.seed, "inputs", item.name))
+        seed(seed_for(self.job.seed, "inputs", item.name))
         if self.seat.output is not None and self.resumed is None:
             self.seat.output.begin()
 
@@ -827,10 +672,10 @@ class _Plugin:
         exercise = self.job.exercise
         try:
             room = local_room(self.job.solutions, exercise.module)
-            student = Student(LocalBackend(room), _names(exercise), exercise.file)
+            student = Student(LocalBackend(room), names_of(exercise), exercise.file)
             names = inspect.signature(item.function).parameters
             given = {name: item.funcargs[name] for name in names} | {"student": student}
-            seed(_number(self.job.seed, "inputs", item.name))
+            seed(seed_for(self.job.seed, "inputs", item.name))
             with _alarm(SUITE_SECONDS):
                 item.function(**given)
         except Exception:
@@ -839,16 +684,6 @@ class _Plugin:
 
 
 # ---- small parts
-
-
-def _names(exercise: Exercise) -> list[str]:
-    return [reference.split(":")[1] for reference in exercise.objects]
-
-
-def _number(seed: int, *labels: str) -> int:
-    """A seed for one purpose, from which no other can be told."""
-    text = "/".join([str(seed), *labels]).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
 
 
 def claim(function: Callable[..., Any]) -> Text:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from grader.catalogue import Exercise, Text
-from grader.judge.session import Job, grade_in_worker
+from grader.judge.job import Job
+from grader.judge.session import grade_in_worker
 from grader.judge.student import AnyLease
 from grader.report import Graded
 from grader.sandbox.jail import Limits

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from grader.judge.session import Job, Stage, grade_in_worker, on_stage
+from grader.judge.job import Job
+from grader.judge.session import Stage, grade_in_worker, on_stage
 from grader.report import Graded
 from grader.sandbox.nursery import Lease, Nursery
 

@@ -8,7 +8,8 @@ import pytest
 from grader import catalogue, engine, shelf
 from grader.judge import desk
 from grader.judge.diagnosis import known_wrongs, wrong_room
-from grader.judge.session import Job, grade_room
+from grader.judge.job import Job
+from grader.judge.session import grade_room
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Nursery
 
