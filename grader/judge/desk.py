@@ -14,10 +14,12 @@ from grader import catalogue, shelf
 from grader.report import Graded
 from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
+from grader.sandbox.nursery import Lease
 from grader.sandbox.spawned import SpawnLease
 
 from .job import Job
-from .session import Stage, grade_in_process, grade_in_worker
+from .seats import CommonRooms
+from .session import Stage, grade_as_guest, grade_in_process, grade_in_worker
 from .student import AnyLease
 
 
@@ -55,8 +57,20 @@ def grade(
     stage: Stage | None = None,
 ) -> Iterator[Graded]:
     """Grade one submission, exercise by exercise; without a lease, in this very process."""
-    for job in jobs(order, on_verdict):
-        yield grade_in_process(job) if lease is None else grade_in_worker(job, lease, stage)
+    if lease is None:
+        for job in jobs(order, on_verdict):
+            yield grade_in_process(job)
+        return
+    rooms = None
+    if stage is not None and isinstance(lease, Lease) and len(order["exercises"]) > 1:
+        rooms = CommonRooms(lease)
+    try:
+        for job in jobs(order, on_verdict):
+            graded = grade_as_guest(job, rooms, stage) if rooms and stage else None
+            yield graded or grade_in_worker(job, lease, stage)
+    finally:
+        if rooms is not None:
+            rooms.close()
 
 
 def _attempt(order: Mapping[str, Any], lease: AnyLease, connection: wire.Line) -> None:

@@ -88,7 +88,8 @@ def hear(script: Script, wrongs: Iterable[KnownWrong], open_room: OpenRoom) -> H
         backend = LocalBackend(open_room(wrong))
         others: dict[str, dict[int, bytes]] = {}
         agrees = set()
-        for test, lines in script.tests.items():
+        for test, scene in script.tests.items():
+            lines = scene.lines
             came = [backend.ask(line.asked.sent) for line in lines]
             pairs = [
                 (n, one, line.asked) for n, (one, line) in enumerate(zip(came, lines, strict=True))
@@ -202,7 +203,8 @@ class _Voice:
 
     def answers(self, one: Seen) -> Iterator[Any]:
         """What it answers to what a test asked."""
-        lines = self.script.of(one.test) if self.script is not None else ()
+        scene = self.script.tests.get(one.test) if self.script is not None else None
+        lines = scene.lines if scene is not None else ()
         asked = [entry.sent for entry in one.log]
         if not lines or asked != [line.asked.sent for line in lines[: len(asked)]]:
             for answer, _ in replay(LocalBackend(self.room), one.log):

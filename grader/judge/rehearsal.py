@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from grader.sandbox import wire
+
 from .student import Asked, Backend, Raised, StudentFailure, told_by
 
 
@@ -42,15 +44,51 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What one test asks of the solution.
+
+    Attributes:
+        sent, came: all its lines as one request, and the reply to it.
+    """
+
+    lines: tuple[Line, ...]
+    sent: bytes
+    came: bytes
+
+    @classmethod
+    def of(cls, log: Iterable[Asked]) -> Scene:
+        """The scene that was played when these requests were made."""
+        lines = tuple(Line(asked) for asked in log)
+        sent = {"id": 0, "op": "play", "bodies": [line.asked.sent for line in lines]}
+        came = {"id": 0, "value": [line.asked.came for line in lines]}
+        return cls(lines, wire.encode(sent), wire.encode(came))
+
+    def agrees(self, came: bytes) -> bool:
+        """Whether a reply to the whole of it is the solution's, line by line."""
+        if came == self.came:
+            return True
+        try:
+            reply = wire.decode(came)
+        except wire.WireError:
+            return False
+        said = reply.get("value") if type(reply) is dict else None
+        if type(said) is not list or len(said) != len(self.lines):
+            return False
+        return all(
+            type(one) is bytes and line.agrees(one)
+            for line, one in zip(self.lines, said, strict=True)
+        )
+
+
+@dataclass(frozen=True)
 class Script:
-    """What a suite asks of the solution, test by test, and what it answers."""
+    """What a suite asks of the solution, test by test, and what it answers.
+
+    A test that is not the same each time has no scene.
+    """
 
     seed: int
-    tests: Mapping[str, tuple[Line, ...]]
-
-    def of(self, test: str) -> tuple[Line, ...]:
-        """The lines of a test; none where it is not the same each time."""
-        return self.tests.get(test, ())
+    tests: Mapping[str, Scene]
 
 
 def script(
@@ -60,7 +98,7 @@ def script(
     return Script(
         seed,
         {
-            name: tuple(Line(asked) for asked in log)
+            name: Scene.of(log)
             for name, log in first.items()
             if name in second and _bytes(log) == _bytes(second[name]) and all(a.came for a in log)
         },

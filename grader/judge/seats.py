@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from grader.sandbox.nursery import NurseryError
+from grader.sandbox.nursery import Lease, NurseryError
 from grader.sandbox.wire import WireError, decode, encode
 from grader.sandbox.worker import Room, describe, local_room, unwritten
 
@@ -22,6 +23,8 @@ from .student import (
     open_worker,
     raised,
 )
+
+_LEAVE = encode({"id": 0, "op": "leave"})
 
 
 class Seat:
@@ -87,18 +90,7 @@ class WorkerSeat(Seat):
             raise NurseryError(self.worker.refused)
         self.isolation = self.worker.isolation
         self.backend = self.worker
-        order = {
-            "modules": [[source.name, source.path, source.code] for source in job.modules],
-            "target": job.exercise.module,
-            "blanks": list(job.exercise.blanks),
-            "names": names_of(job.exercise),
-            "forbids": list(job.exercise.forbids),
-            "seed": seed_for(job.seed, "room", job.exercise.id),
-        }
-        try:
-            return _checked(decode(self.worker.ask(encode(order))))
-        except WireError as error:
-            raise BadAnswer(str(error)) from error
+        return _load(job, self.worker)
 
     def refresh(self) -> None:
         """After a crash the next test gets a new worker, on what is left of the time."""
@@ -113,6 +105,93 @@ class WorkerSeat(Seat):
     def close(self) -> None:
         if self.worker is not None:
             self.worker.close()
+
+
+class CommonRooms:
+    """The rooms that the exercises of one submission share, one after the other.
+
+    A room costs more than most exercises do in it. Only what passes in a common room is done with;
+    all else is graded once more in a room of its own, so that no exercise is the worse for what
+    another has left behind. Nor the better: a room that has held the solution of an exercise is
+    not for that exercise, nor one in which a function was at hand that it forbids.
+    """
+
+    PATIENCE_S = 1.0  # what takes longer has its whole time in a room of its own
+
+    def __init__(self, lease: Lease):
+        self._lease = lease
+        self._rooms: dict[tuple[str, ...], _Common] = {}
+
+    def enter(self, job: Job) -> GuestSeat:
+        """A seat in a room where this job may be done, and what it prints is heard anew.
+
+        Raises:
+            NurseryError: there is no room to be had.
+            StudentFailure: what was graded before has spoiled it.
+        """
+        output = Output(job.output_bytes)
+        time_s = min(job.time_s, self.PATIENCE_S)
+        forbids = job.exercise.forbids
+        room = self._rooms.get(forbids)
+        if room is None or room.worker.number is None or job.exercise.module in room.shown:
+            if room is not None:
+                room.worker.close()
+            worker = WorkerBackend(self._lease, job.limits, time_s, output)
+            room = self._rooms[forbids] = _Common(worker)
+            if not worker.isolation:
+                raise NurseryError(worker.refused)
+        else:
+            room.worker.output, room.worker.left_s = output, time_s
+            room.worker.ask(_LEAVE)
+        room.shown.update(source.name for source in job.modules if isinstance(source.code, bytes))
+        return GuestSeat(job, room.worker, output)
+
+    def close(self) -> None:
+        for room in self._rooms.values():
+            room.worker.close()
+
+
+@dataclass
+class _Common:
+    """A room, and the modules whose solutions have been in it."""
+
+    worker: WorkerBackend
+    shown: set[str] = field(default_factory=set)
+
+
+class GuestSeat(Seat):
+    """A seat in a room that others of the submission's exercises have been in."""
+
+    output: Output
+
+    def __init__(self, job: Job, worker: WorkerBackend, output: Output):
+        self.job = job
+        self.backend = self.worker = worker
+        self.output = output
+        self.isolation = worker.isolation
+
+    def load(self) -> Mapping[str, Any]:
+        return _load(self.job, self.worker)
+
+    def refresh(self) -> None:
+        if self.worker.number is None:
+            raise TimedOut  # or whatever else has ended it: no guest gets a second room
+
+
+def _load(job: Job, worker: WorkerBackend | SpawnedBackend) -> Mapping[str, Any]:
+    """Have a worker load a submission."""
+    order = {
+        "modules": [[source.name, source.path, source.code] for source in job.modules],
+        "target": job.exercise.module,
+        "blanks": list(job.exercise.blanks),
+        "names": names_of(job.exercise),
+        "forbids": list(job.exercise.forbids),
+        "seed": seed_for(job.seed, "room", job.exercise.id),
+    }
+    try:
+        return _checked(decode(worker.ask(encode(order))))
+    except WireError as error:
+        raise BadAnswer(str(error)) from error
 
 
 def _checked(reply: Any) -> Mapping[str, Any]:

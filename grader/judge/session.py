@@ -32,8 +32,8 @@ from .check import CheckFailed, Compared
 from .diagnosis import Heard, Seen, diagnose, hear, known_wrongs
 from .job import Job, names_of, seed_for
 from .marks import KnownWrong, variant_room
-from .rehearsal import Script
-from .seats import FixedSeat, LocalSeat, Seat, WorkerSeat
+from .rehearsal import Line, Scene, Script
+from .seats import CommonRooms, FixedSeat, GuestSeat, LocalSeat, Seat, WorkerSeat
 from .student import (
     ABORTED,
     FATAL,
@@ -83,11 +83,7 @@ def grade_in_worker(
     started = time.monotonic()
 
     def whole(graded: Graded) -> Graded:
-        output = seat.output
-        text = _own_lines(output.text(), job.files)
-        printed = Printed(text, output.dropped) if output.kept else None
-        took = round(time.monotonic() - started, 4)
-        return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
+        return _whole(graded, job, seat, started)
 
     if (tell := job.on_verdict) is not None:
         job = replace(job, on_verdict=lambda graded: tell(whole(graded)))
@@ -107,6 +103,36 @@ def grade_in_worker(
     return whole(graded)
 
 
+def grade_as_guest(job: Job, rooms: CommonRooms, stage: Stage) -> Graded | None:
+    """Grade in a room that others of the submission's exercises have been in.
+
+    Returns:
+        the verdict where the exercise passes, or nothing of it is written; else none, and it has
+        to be graded in a room of its own.
+    """
+    suite = job.suite or job.exercise.suite
+    script = stage.script(job)
+    if script is None or not stage.holds(suite) or job.exercise.file not in job.files:
+        return None
+    started = time.monotonic()
+    job = replace(job, diagnose=False)
+    try:
+        seat = rooms.enter(job)
+        reply = seat.load()
+        if reply["state"] == "untouched":
+            return _whole(_ended(job, "untouched", None), job, seat, started)
+        if reply["state"] != "loaded" or reply["missing"] or reply["unwritten"]:
+            return None
+        with _kept_as_it_was():
+            plugin = _Plugin(job, seat, (), script)
+            if not stage.passes(suite, plugin):
+                return None
+            graded = _verdict(job, plugin, pytest.ExitCode.OK, stage)
+    except Exception:  # whatever it was, in a room of its own it is told
+        return None
+    return _whole(graded, job, seat, started) if graded.outcome == "passed" else None
+
+
 def grade_in_process(job: Job) -> Graded:
     """Grade in this very process, for `--debug`: breakpoints work, and nothing is held back."""
     started = time.monotonic()
@@ -118,6 +144,15 @@ def grade_in_process(job: Job) -> Graded:
 def grade_room(job: Job, room: Room, collected: Collected | None = None) -> Graded:
     """Grade trusted code that stands in a room already, such as a known mistake."""
     return _grade(job, FixedSeat(room), collected)
+
+
+def _whole(graded: Graded, job: Job, seat: WorkerSeat | GuestSeat, started: float) -> Graded:
+    """A verdict with how long it took, under which isolation, and what was printed."""
+    output = seat.output
+    text = _own_lines(output.text(), job.files)
+    printed = Printed(text, output.dropped) if output.kept else None
+    took = round(time.monotonic() - started, 4)
+    return replace(graded, duration_s=took, isolation=seat.isolation, printed=printed)
 
 
 # ---- suites that are collected before anything is graded
@@ -205,6 +240,23 @@ class Stage:
                 break
             if plugin.strayed:
                 raise Strayed
+
+    def passes(self, suite: Path, plugin: _Plugin) -> bool:
+        """Whether every test of a suite passes; after the first that does not, none is run.
+
+        All questions of a test are asked at once. Where an answer is not the solution's the test
+        itself is run from its beginning, since an answer may be right in other ways as well.
+        """
+        items = self._items[suite]
+        self._hooks.now = plugin
+        plugin.collected(items)
+        for item in items:
+            if plugin.plays(item):
+                continue
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if plugin.records[item.name].outcome != "passed":
+                return False
+        return True
 
     def script(self, job: Job) -> Script | None:
         """What the solution answers under this seed, if it was rehearsed under it."""
@@ -365,7 +417,7 @@ def _verdict(job: Job, plugin: _Plugin, status: int, stage: Stage | None = None)
     outcome = worst(test.outcome for test in tests)
     if outcome == "passed" and plugin.seat.asks_again:
         number = seed_for(job.seed, "again", exercise.id)
-        if other := again.second_look(plugin.seat.backend, plugin.logs, number):
+        if other := again.second_look(plugin.seat.backend, plugin.logs, number, plugin.plays_again):
             name, question, answer = other
             said = plugin.with_call(again.told(question.answer, answer), question)
             tests = [
@@ -511,7 +563,7 @@ class _Plugin:
         Where they are not, the test itself is run, and takes the answers that have come already.
         """
         self.resumed = None
-        lines = self.script.of(item.name) if self.script is not None else ()
+        lines = scene.lines if (scene := self.scene(item.name)) is not None else ()
         if not lines:
             return False
         started = time.perf_counter()
@@ -523,12 +575,39 @@ class _Plugin:
             self.seat.output.begin()
         came = rehearsal.follow(lines, self.seat.backend)
         if len(came) == len(lines) and came[-1].agrees:
-            self.logs[item.name] = [line.asked for line in lines]
-            self.followed.add(item.name)
-            self.note(item, "passed", None, time.perf_counter() - started)
+            self.note_followed(item, lines, started)
             return True
         self.resumed = rehearsal.Resumed(self.seat.backend, came)
         return False
+
+    def plays(self, item: pytest.Function) -> bool:
+        """Ask at once all that a test asks; whether all answers are those that it passes on."""
+        scene = self.scene(item.name)
+        if scene is None or not scene.lines:
+            return False
+        started = time.perf_counter()
+        assert self.seat.output is not None
+        self.seat.output.begin()
+        if scene.agrees(self.seat.backend.ask(scene.sent)):
+            self.note_followed(item, scene.lines, started)
+            return True
+        return False
+
+    def scene(self, test: str) -> Scene | None:
+        """What a test asks of the solution, if that was rehearsed."""
+        return self.script.tests.get(test) if self.script is not None else None
+
+    def note_followed(self, item: pytest.Function, lines: Iterable[Line], started: float) -> None:
+        self.logs[item.name] = [line.asked for line in lines]
+        self.followed.add(item.name)
+        self.note(item, "passed", None, time.perf_counter() - started)
+
+    def plays_again(self, test: str) -> bool:
+        """Whether a test that went as in the script, asked once more, does so again."""
+        scene = self.scene(test)
+        if scene is None or test not in self.followed:
+            return False
+        return scene.agrees(self.seat.backend.ask(scene.sent))
 
     @property
     def strayed(self) -> bool:

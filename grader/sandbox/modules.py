@@ -113,6 +113,14 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return name in self.sources or name in self.packages
 
 
+def forget() -> None:
+    """Take every finder out of this process, and the modules that it has brought."""
+    for finder in [one for one in sys.meta_path if isinstance(one, Finder)]:
+        sys.meta_path.remove(finder)
+        for name in (*finder.sources, *finder.packages):
+            sys.modules.pop(name, None)
+
+
 @contextmanager
 def installed(finder: Finder) -> Iterator[None]:
     """Make the finder's modules importable for a while, in a process that has others to protect."""

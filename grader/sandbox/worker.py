@@ -23,7 +23,7 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from . import wire, witness
-from .modules import Blocked, Finder, Source, installed
+from .modules import Blocked, Finder, Source, forget, installed
 
 MAX_ITEMS = 100_000
 MAX_HANDLES = 65_536
@@ -53,6 +53,7 @@ class Room:
         self.objects: dict[int, Any] = {}
         self.request = 0
         self.kept = itertools.count()
+        self.left = False  # the judge has done with it, and what comes next is another order
 
     def answer(self, body: bytes) -> bytes:
         """Carry out one encoded request and encode what came of it."""
@@ -60,7 +61,7 @@ class Room:
         try:
             request = wire.decode(body, self.resolve)
             self.request, self.kept = request["id"], itertools.count()
-            reply = {"id": self.request, "value": self.perform(request)}
+            reply = {"id": request["id"], "value": self.perform(request)}
             return wire.encode(reply, self.keep)
         except wire.WireError as error:
             raised: dict[str, Any] = {"type": "WireError", "bases": [], "message": str(error)}
@@ -94,6 +95,11 @@ class Room:
             return probe(marshal.loads(request["code"]))(self.modules[self.target], *args, **kwargs)
         if op == "seed":
             return seed(args[0])
+        if op == "play":  # several requests at once, each with a reply of its own
+            return [self.answer(body) for body in request["bodies"]]
+        if op == "leave":
+            self.left = True
+            return None
         if op == "origin":  # of what is not finite in the answer to a request made before
             again = request["request"]
             return witness.origin(lambda: self.perform(again), self.sources, request["wanted"])
@@ -238,7 +244,7 @@ def forbid(name: str) -> None:
 
 
 def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
-    """Load a submission as the judge ordered.
+    """Load a submission as the judge ordered; what was loaded before is forgotten.
 
     Args:
         order: `modules` as [name, path, code] lists, `target`, `blanks`, `names`, `seed`, and
@@ -248,6 +254,7 @@ def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:
         The room, or none when there is nothing to grade, and the reply: `state` is `loaded`,
         `untouched` or `raised`; `unwritten` and `missing` name parts of the file.
     """
+    forget()
     sources = [Source(*entry) for entry in order["modules"]]
     texts = {source.path: source.code for source in sources if isinstance(source.code, str)}
     finder = Finder(sources)
@@ -273,7 +280,7 @@ def serve(connection: wire.Line) -> None:
     """Answer requests until the judge hangs up. The jail is closed before this begins."""
     room: Room | None = None
     while (body := wire.receive(connection)) is not None:
-        if room is None:
+        if room is None or room.left:
             room, reply = admit(wire.decode(body))
             answer = wire.encode(reply)
         else:
