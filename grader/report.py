@@ -270,7 +270,7 @@ class Report:
 
     def to_json(self) -> str:
         totals = {"points": self.points, "points_possible": self.points_possible}
-        table = dataclasses.asdict(self) | totals
+        table = plain(self) | totals
         text = json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
         return text.encode("utf-8", "backslashreplace").decode(
             "utf-8"
@@ -284,6 +284,28 @@ class Report:
 def worst(outcomes: typing.Iterable[Outcome]) -> Outcome:
     """The outcome that speaks for many; `fault` for none at all, since a pass needs proof."""
     return min(outcomes, key=WORST_FIRST.index, default="fault")
+
+
+def plain(value: Any) -> Any:
+    """A dataclass, with all that it holds, as plain JSON values.
+
+    `dataclasses.asdict` copies the leaves as well, which takes most of its time.
+    """
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    kind: Any = type(value)
+    if (names := _names(kind)) is not None:
+        return {name: plain(getattr(value, name)) for name in names}
+    return value
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...] | None:
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def build(kind: Any, data: Any) -> Any:

@@ -6,6 +6,7 @@ carries them inside the package, under grader/views/.
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,12 +55,17 @@ def pages() -> Iterator[str]:
 def checkout() -> Path | None:
     """The root of the repository when the grader runs from its source, None when installed."""
     root = GRADER.parent
+    project = root / "pyproject.toml"
     try:
-        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        ours = _project_name(project, project.stat().st_mtime_ns) == "happyllm"
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return None
-    ours = project.get("project", {}).get("name") == "happyllm"
     return root if ours and (root / "happyllm").is_dir() else None
+
+
+@functools.lru_cache(maxsize=1)  # asked for with each file that is read
+def _project_name(project: Path, _stamp: int) -> object:
+    return tomllib.loads(project.read_text(encoding="utf-8")).get("project", {}).get("name")
 
 
 def _read(view: View, exercise: Exercise) -> str:

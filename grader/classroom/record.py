@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 
 from grader.catalogue import Text
 from grader.gradebook import Integrity, Student
-from grader.report import Graded, build
+from grader.report import Graded, build, plain
 
 from . import fingerprints
 from .problems import RecordError
@@ -464,7 +464,7 @@ class Record:
                     *(json.dumps(fingerprints.versions()), text, now(), seal, run),
                 ),
             )
-        return self._results("results.key = ?", key)[0]
+        return self._results("results.key = ?", key, known={text: graded})[0]
 
     def accept(self, run: int, submission: int, results: Iterable[Result]) -> None:
         """Let verdicts be grades. What was a grade before stays, and no longer counts."""
@@ -495,7 +495,11 @@ class Record:
         )
         return [(row[0], self._results("results.id = ?", row[1])[0]) for row in rows]
 
-    def _results(self, where: str, *values: object) -> list[Result]:
+    def _results(
+        self, where: str, *values: object, known: Mapping[str, Graded] | None = None
+    ) -> list[Result]:
+        """Verdicts, in the order in which they were found; what is known need not be read anew."""
+        known = known or {}
         rows = self._rows(
             "SELECT id, content, exercise, suite, environment, policy, seed, isolation, versions, "
             f"graded, made_at, seal FROM results WHERE {where} ORDER BY id",
@@ -508,7 +512,7 @@ class Record:
                 basis=Basis(*row[2:7]),
                 isolation=row[7],
                 versions=json.loads(row[8]),
-                graded=build(Graded, json.loads(row[9])),
+                graded=known.get(row[9]) or build(Graded, json.loads(row[9])),
                 made_at=row[10],
                 seal=row[11],
             )
@@ -522,7 +526,7 @@ def now() -> str:
 
 
 def _as_json(graded: Graded) -> str:
-    return json.dumps(dataclasses.asdict(graded), allow_nan=False)
+    return json.dumps(plain(graded), allow_nan=False)
 
 
 def _seal(content: str, basis: Basis, isolation: str, graded: Graded) -> str:

@@ -18,7 +18,7 @@ from . import show
 from .diagnosis import replay, same
 from .student import Asked, Backend, StudentFailure, TimedOut
 
-ENOUGH = 24  # requests; whole tests are asked again until there are so many
+ENOUGH = 12  # requests; whole tests are asked again until there are so many
 SECONDS = 5.0
 
 

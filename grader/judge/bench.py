@@ -50,6 +50,7 @@ def main(connection: socket.socket, lease: Lease) -> NoReturn:
                 for job in desk.jobs(order | _PLAIN):
                     stage.rehearse(job)
                     jobs[job.exercise.id] = job
+                stage.share_rooms([*jobs.values()])
         gc.collect()
         gc.freeze()  # forks need not copy these pages to count what is on them
         if order.get("many"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import signal
 import traceback
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grader import catalogue, shelf
-from grader.report import Graded
+from grader.report import Graded, plain
 from grader.sandbox import jail, wire
 from grader.sandbox.modules import Source
 from grader.sandbox.nursery import Lease
@@ -40,14 +39,14 @@ def main(connection: wire.Line, lease: AnyLease, stage: Stage | None = None) -> 
                 continue
             tell = functools.partial(_tell, connection) if order.get("early") else None
             for graded in grade(order, lease, tell, stage):
-                _send(connection, {"graded": dataclasses.asdict(graded)})
+                _send(connection, {"graded": plain(graded)})
             _send(connection, {"done": True})
         except Exception:
             _send(connection, {"fault": traceback.format_exc()})
 
 
 def _tell(connection: wire.Line, graded: Graded) -> None:
-    _send(connection, {"verdict": dataclasses.asdict(graded)})
+    _send(connection, {"verdict": plain(graded)})
 
 
 def grade(
@@ -82,7 +81,7 @@ def _attempt(order: Mapping[str, Any], lease: AnyLease, connection: wire.Line) -
     assert milestone is not None
 
     def tell(progressed: object) -> None:
-        _send(connection, {"progressed": dataclasses.asdict(progressed)})  # type: ignore[call-overload]
+        _send(connection, {"progressed": plain(progressed)})
 
     _send(connection, goal.as_message(goal.attempt(milestone, order, lease, tell)))
 

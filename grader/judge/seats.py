@@ -90,7 +90,7 @@ class WorkerSeat(Seat):
             raise NurseryError(self.worker.refused)
         self.isolation = self.worker.isolation
         self.backend = self.worker
-        return _load(job, self.worker)
+        return _load(job, self.worker, job.exercise.forbids)
 
     def refresh(self) -> None:
         """After a crash the next test gets a new worker, on what is left of the time."""
@@ -113,7 +113,7 @@ class CommonRooms:
     A room costs more than most exercises do in it. Only what passes in a common room is done with;
     all else is graded once more in a room of its own, so that no exercise is the worse for what
     another has left behind. Nor the better: a room that has held the solution of an exercise is
-    not for that exercise, nor one in which a function was at hand that it forbids.
+    not for that exercise.
     """
 
     PATIENCE_S = 1.0  # what takes longer has its whole time in a room of its own
@@ -122,8 +122,12 @@ class CommonRooms:
         self._lease = lease
         self._rooms: dict[tuple[str, ...], _Common] = {}
 
-    def enter(self, job: Job) -> GuestSeat:
+    def enter(self, job: Job, forbids: tuple[str, ...]) -> GuestSeat:
         """A seat in a room where this job may be done, and what it prints is heard anew.
+
+        Args:
+            job: what is to be graded.
+            forbids: the functions that nobody has had at hand in that room.
 
         Raises:
             NurseryError: there is no room to be had.
@@ -131,7 +135,6 @@ class CommonRooms:
         """
         output = Output(job.output_bytes)
         time_s = min(job.time_s, self.PATIENCE_S)
-        forbids = job.exercise.forbids
         room = self._rooms.get(forbids)
         if room is None or room.worker.number is None or job.exercise.module in room.shown:
             if room is not None:
@@ -144,7 +147,7 @@ class CommonRooms:
             room.worker.output, room.worker.left_s = output, time_s
             room.worker.ask(_LEAVE)
         room.shown.update(source.name for source in job.modules if isinstance(source.code, bytes))
-        return GuestSeat(job, room.worker, output)
+        return GuestSeat(job, room.worker, output, forbids)
 
     def close(self) -> None:
         for room in self._rooms.values():
@@ -164,28 +167,31 @@ class GuestSeat(Seat):
 
     output: Output
 
-    def __init__(self, job: Job, worker: WorkerBackend, output: Output):
+    def __init__(self, job: Job, worker: WorkerBackend, output: Output, forbids: tuple[str, ...]):
         self.job = job
+        self.forbids = forbids
         self.backend = self.worker = worker
         self.output = output
         self.isolation = worker.isolation
 
     def load(self) -> Mapping[str, Any]:
-        return _load(self.job, self.worker)
+        return _load(self.job, self.worker, self.forbids)
 
     def refresh(self) -> None:
         if self.worker.number is None:
             raise TimedOut  # or whatever else has ended it: no guest gets a second room
 
 
-def _load(job: Job, worker: WorkerBackend | SpawnedBackend) -> Mapping[str, Any]:
+def _load(
+    job: Job, worker: WorkerBackend | SpawnedBackend, forbids: tuple[str, ...]
+) -> Mapping[str, Any]:
     """Have a worker load a submission."""
     order = {
         "modules": [[source.name, source.path, source.code] for source in job.modules],
         "target": job.exercise.module,
         "blanks": list(job.exercise.blanks),
         "names": names_of(job.exercise),
-        "forbids": list(job.exercise.forbids),
+        "forbids": list(forbids),
         "seed": seed_for(job.seed, "room", job.exercise.id),
     }
     try:

@@ -25,7 +25,7 @@ import pytest
 from grader.catalogue import Exercise, Text
 from grader.report import Failure, Graded, Outcome, Printed, Test, worst
 from grader.sandbox.nursery import NurseryError
-from grader.sandbox.worker import Room, local_room, seed
+from grader.sandbox.worker import Room, forbidden, local_room, seed
 
 from . import again, explanation, rehearsal, show
 from .check import CheckFailed, Compared
@@ -117,7 +117,7 @@ def grade_as_guest(job: Job, rooms: CommonRooms, stage: Stage) -> Graded | None:
     started = time.monotonic()
     job = replace(job, diagnose=False)
     try:
-        seat = rooms.enter(job)
+        seat = rooms.enter(job, stage.forbids(job))
         reply = seat.load()
         if reply["state"] == "untouched":
             return _whole(_ended(job, "untouched", None), job, seat, started)
@@ -220,6 +220,8 @@ class Stage:
         self._items = items
         self._scripts: dict[str, Script] = {}
         self._heard: dict[str, Heard] = {}
+        self._forbidden: tuple[str, ...] = ()
+        self._needing: set[str] = set()
         self.want: Callable[[str], None] = lambda _: None
 
     def holds(self, suite: Path) -> bool:
@@ -277,6 +279,24 @@ class Stage:
                 passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
                 logs.append({name: log for name, log in plugin.logs.items() if name in passed})
         self._scripts[job.exercise.id] = rehearsal.script(job.seed, *logs)
+
+    def share_rooms(self, jobs: Sequence[Job]) -> None:
+        """Find out which exercises can be done without the functions that any of them forbids.
+
+        Those can be done in one room. Whoever needs such a function after all is graded alone.
+        """
+        self._forbidden = tuple(sorted({name for job in jobs for name in job.exercise.forbids}))
+        with _kept_as_it_was(), forbidden(self._forbidden):
+            for job in jobs:
+                backend = LocalBackend(variant_room(job.solutions, job.exercise.module))
+                scenes = self._scripts[job.exercise.id].tests.values()
+                if not all(scene.agrees(backend.ask(scene.sent)) for scene in scenes):
+                    self._needing.add(job.exercise.id)
+
+    def forbids(self, job: Job) -> tuple[str, ...]:
+        """What is forbidden in the room that an exercise shares with others."""
+        alone = job.exercise.id in self._needing
+        return job.exercise.forbids if alone else self._forbidden
 
     def hear(self, job: Job) -> Heard:
         """Put the script of an exercise to every mistake that its suite knows."""

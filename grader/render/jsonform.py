@@ -10,16 +10,16 @@ import re
 
 from grader.report import Report
 
-from .words import is_obeyed
+from .words import UNUSUAL, is_obeyed
 
 
 def render(report: Report) -> str:
-    text = "".join(_written(character) for character in report.to_json())
+    text = UNUSUAL.sub(lambda found: _written(found[0]), report.to_json())
     return re.sub(r"##(?=\w*\[)", r"\\u0023#", text) + "\n"
 
 
 def _written(character: str) -> str:
-    if character == "\n" or not is_obeyed(character):
+    if not is_obeyed(character):
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -131,18 +131,21 @@ def say(key: str, language: Language, **values: object) -> str:
 _COMMAND = re.compile(r"(?:(?<!\S)|(?<=\S{20}))::|##(?=\w*\[)")
 
 
+UNUSUAL = re.compile(r"[^\n -~]")  # what is to be looked at one by one; the rest is plain
+
+
 def clean(text: str) -> str:
     """A learner's text with nothing in it that a terminal or a CI service would obey.
 
     Control characters, those that turn the direction of writing, and what begins a command of a
     CI service are shown as escapes; line breaks stay.
     """
-    shown = "".join(_visible(character) for character in text.replace("\t", "    "))
+    shown = UNUSUAL.sub(lambda found: _visible(found[0]), text.replace("\t", "    "))
     return _COMMAND.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1:]}", shown)
 
 
 def _visible(character: str) -> str:
-    if character == "\n" or not is_obeyed(character):
+    if not is_obeyed(character):
         return character
     return character.encode("unicode_escape").decode("ascii")
 

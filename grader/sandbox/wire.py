@@ -14,7 +14,7 @@ import math
 import struct
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,17 +72,25 @@ def encode(value: Any, keep: Callable[[Any], Handle] | None = None) -> bytes:
     return body
 
 
-def decode(body: bytes | memoryview, resolve: Callable[[Handle], Any] | None = None) -> Any:
+def decode(
+    body: bytes | memoryview,
+    resolve: Callable[[Handle], Any] | None = None,
+    *,
+    trusted: bool = False,
+) -> Any:
     """Turn bytes into the value they describe.
 
     Args:
         body: one frame's body.
         resolve: called with each handle; what it returns stands in its place.
+        trusted: it comes from the judge, so its parts need not be counted.
 
     Raises:
         WireError: the bytes are no message.
     """
-    value = _Decoder(resolve).unpack(body)
+    if trusted:
+        return _Decoder(resolve).unpack(body)
+    value = _CountingDecoder(resolve).unpack(body)
     _measure(value)
     return value
 
@@ -180,10 +188,11 @@ class _Encoder:
 
 
 class _Decoder:
+    hooks: Mapping[str, Any] = {}
+
     def __init__(self, resolve: Callable[[Handle], Any] | None):
         self.resolve = resolve
         self.depth = 0
-        self.left = 16 * MAX_PARTS  # a tensor is one part, but several containers
 
     def unpack(self, body: bytes | memoryview) -> Any:
         self.depth += 1
@@ -193,13 +202,12 @@ class _Decoder:
             return msgpack.unpackb(
                 body,
                 ext_hook=self.extend,
-                list_hook=self.count,
-                object_pairs_hook=self.table,
                 strict_map_key=False,
                 unicode_errors="surrogatepass",
                 timestamp=1,  # msgpack's own extension, which nobody here sends, is a number
                 max_array_len=MAX_PARTS,
                 max_map_len=MAX_PARTS,
+                **self.hooks,
             )
         except WireError:
             raise
@@ -208,21 +216,7 @@ class _Decoder:
         finally:
             self.depth -= 1
 
-    def count(self, parts: Any) -> Any:
-        """Called with each container as soon as it is made."""
-        self.left -= 1 + len(parts)
-        if self.left < 0:
-            raise WireError("a message of too many parts")
-        return parts
-
-    def table(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-        """Called with the pairs of each map."""
-        _refuse_collisions([key for key, _ in pairs])
-        table: dict[Any, Any] = self.count(dict(pairs))
-        return table
-
     def extend(self, code: int, body: bytes) -> Any:
-        self.count(())
         if code == _TUPLE:
             return tuple(self.items(body))
         if code == _SET:
@@ -278,6 +272,32 @@ class _Decoder:
         if dtype is torch.bool:  # any byte but 0 and 1 would be no truth value
             return torch.frombuffer(bytearray(raw), dtype=torch.uint8).ne(0).reshape(shape)
         return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+
+
+class _CountingDecoder(_Decoder):
+    """Refuses what takes more memory or time to build than its bytes promise."""
+
+    def __init__(self, resolve: Callable[[Handle], Any] | None):
+        super().__init__(resolve)
+        self.left = 16 * MAX_PARTS  # a tensor is one part, but several containers
+        self.hooks = {"list_hook": self.count, "object_pairs_hook": self.table}
+
+    def count(self, parts: Any) -> Any:
+        """Called with each container as soon as it is made."""
+        self.left -= 1 + len(parts)
+        if self.left < 0:
+            raise WireError("a message of too many parts")
+        return parts
+
+    def table(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        """Called with the pairs of each map."""
+        _refuse_collisions([key for key, _ in pairs])
+        table: dict[Any, Any] = self.count(dict(pairs))
+        return table
+
+    def extend(self, code: int, body: bytes) -> Any:
+        self.count(())
+        return super().extend(code, body)
 
 
 def _refuse_collisions(keys: list[Any]) -> list[Any]:

@@ -17,9 +17,8 @@ import marshal
 import os
 import random
 import sys
-import traceback
-from collections.abc import Iterable, Mapping
-from types import CodeType, FrameType, FunctionType, ModuleType
+from collections.abc import Iterable, Iterator, Mapping
+from types import CodeType, FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from . import wire, witness
@@ -59,7 +58,7 @@ class Room:
         """Carry out one encoded request and encode what came of it."""
         request: dict[str, Any] = {}
         try:
-            request = wire.decode(body, self.resolve)
+            request = wire.decode(body, self.resolve, trusted=True)
             self.request, self.kept = request["id"], itertools.count()
             reply = {"id": request["id"], "value": self.perform(request)}
             return wire.encode(reply, self.keep)
@@ -154,22 +153,10 @@ def seed(number: int) -> None:
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
     """An exception as data: its type, its message, and the learner's own among its frames."""
-    frames: list[list[Any]] = []
-    kept: list[FrameType] = []
-    try:
-        summary = traceback.extract_tb(error.__traceback__)
-        running = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    except Exception:
-        summary, running = traceback.StackSummary(), []
-    for one, frame in zip(summary, running, strict=False):
-        if one.filename in sources:
-            raw = linecache.getline(one.filename, one.lineno or 0)
-            span = _span(raw, one.colno, one.end_colno if one.end_lineno == one.lineno else None)
-            line = raw.strip()[:MAX_LINE]
-            frames.append([one.filename, one.lineno or 0, one.name[:MAX_NAME], line, span, []])
-            kept.append(frame)
-    for frame, told in [*zip(kept, frames, strict=True)][-TOLD_FRAMES:]:
-        told[5] = witness.variables(frame, told[3])
+    steps = _own_steps(error, sources)[-MAX_FRAMES:]
+    frames = [_frame(step) for step in steps]
+    for step, told in [*zip(steps, frames, strict=True)][-TOLD_FRAMES:]:
+        told[5] = witness.variables(step.tb_frame, told[3])
     if isinstance(error, SyntaxError) and error.filename in sources and not frames:
         text = error.text or ""
         lead = len(text) - len(text.lstrip())
@@ -185,8 +172,29 @@ def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]
         "type": type(error).__name__[:MAX_NAME],
         "bases": [base.__name__[:MAX_NAME] for base in type(error).__mro__[1:-1]][:MAX_BASES],
         "message": message[:MAX_TEXT],
-        "frames": frames[-MAX_FRAMES:],
+        "frames": frames,
     }
+
+
+def _own_steps(error: BaseException, sources: Mapping[str, str]) -> list[TracebackType]:
+    """The steps of a traceback that are in the learner's own files."""
+    steps, step = [], error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_code.co_filename in sources:
+            steps.append(step)
+        step = step.tb_next
+    return steps
+
+
+def _frame(step: TracebackType) -> list[Any]:
+    """A step as data: file, line, function, the line's text, its part that failed, no variables."""
+    code = step.tb_frame.f_code
+    places = itertools.islice(code.co_positions(), step.tb_lasti // 2, None)
+    line, end_line, start, end = next(places, (None, None, None, None))
+    raw = linecache.getline(code.co_filename, step.tb_lineno)
+    span = _span(raw, start, end if end_line == line else None)
+    name = code.co_name[:MAX_NAME]
+    return [code.co_filename, step.tb_lineno, name, raw.strip()[:MAX_LINE], span, []]
 
 
 def _span(raw: str, start: int | None, end: int | None) -> list[int] | None:
@@ -232,15 +240,33 @@ def _is_blank(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
-def forbid(name: str) -> None:
-    """Put in place of a library's function or class one that blocks whoever uses it."""
+def forbid(name: str) -> tuple[ModuleType, str, Any]:
+    """Put in place of a library's function or class one that blocks whoever uses it.
+
+    Returns:
+        its module, its name in it, and itself.
+    """
     path, _, last = name.rpartition(".")
+    module = importlib.import_module(path)
+    before = getattr(module, last)
 
     def refuse(*_: Any, **__: Any) -> None:
         raise Blocked(f"{name} is what this exercise asks you to write", name=name)
 
     refusal = type(last, (), {"__new__": refuse, "__init_subclass__": classmethod(refuse)})
-    setattr(importlib.import_module(path), last, refusal)
+    setattr(module, last, refusal)
+    return module, last, before
+
+
+@contextlib.contextmanager
+def forbidden(names: Iterable[str]) -> Iterator[None]:
+    """Forbid some functions for a while."""
+    taken = [forbid(name) for name in names]
+    try:
+        yield
+    finally:
+        for module, name, before in reversed(taken):
+            setattr(module, name, before)
 
 
 def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:

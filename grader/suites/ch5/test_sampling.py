@@ -13,16 +13,16 @@ INF = float("inf")
 
 
 def drawn(m, logits, temperature, top_k, top_p):
-    """sample(logits, …): how often each token is drawn, in tenths, of 20 000 draws a row
+    """sample(logits, …): how often each token is drawn, in tenths, of 4,000 draws a row
 
-    sample(logits, …)：每行抽样 20 000 次，各 token 被抽中的频率（以十分之一计）
+    sample(logits, …)：每行抽样 4000 次，各 token 被抽中的频率（以十分之一计）
     """
     rates = []
     for row in logits:
-        many = row.expand(20_000, -1)
+        many = row.expand(4000, -1)
         tokens = m.sample(many, temperature=temperature, top_k=top_k, top_p=top_p)
         counts = torch.bincount(tokens.flatten(), minlength=len(row))
-        rates.append([round(count / 20_000, 1) for count in counts.tolist()])
+        rates.append([round(count / 4000, 1) for count in counts.tolist()])
     return rates
 
 

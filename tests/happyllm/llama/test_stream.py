@@ -4,7 +4,8 @@ import torch
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.generate import generate
 from happyllm.llama.model import Transformer
-from happyllm.llama.stream import stream
+from happyllm.llama.sampling import distribution
+from happyllm.llama.stream import Functions, stream
 
 PROMPTS = torch.tensor([[0, 0, 7, 3], [5, 6, 7, 8], [0, 9, 1, 2]])
 MASK = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]])
@@ -90,6 +91,30 @@ def test_a_strong_repetition_penalty_lets_nothing_come_twice(model):
 def test_a_min_p_of_one_is_greedy(model):
     drawn = written(model, PROMPTS, 8, temperature=2.0, min_p=1.0)
     assert torch.equal(drawn, generate(model, PROMPTS, 8)[:, 4:])
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        (0.0, 5, 0.5, 0.5),
+        (0.7, None, None, None),
+        (0.7, 9, 0.9, None),
+        (1.3, None, None, 0.02),
+        (1.3, 30, 0.95, 0.02),
+    ],
+)
+def test_a_token_is_drawn_with_the_probabilities_that_all_filters_leave(knobs):
+    logits = 3 * torch.randn(400, 50)
+    probs = distribution(logits, *knobs)
+    torch.manual_seed(3)
+    expected = torch.multinomial(probs, 1).squeeze(-1)
+    torch.manual_seed(3)
+    assert torch.equal(Functions().choose(logits, *knobs, None), expected)
+
+
+def test_a_stream_is_written_by_the_functions_that_it_is_given(model):
+    functions = Functions(sample=lambda logits, *_: torch.full_like(logits[:, 0], 7).long())
+    assert (written(model, PROMPTS, 3, functions=functions) == 7).all()
 
 
 def test_greedy_takes_nothing_from_the_generator(model):

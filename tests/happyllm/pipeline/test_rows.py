@@ -8,7 +8,7 @@ from happyllm.data.tokens import TokenFile
 from happyllm.llama.config import ModelConfig
 from happyllm.llama.model import Transformer
 from happyllm.pipeline.packed import keeping_apart
-from happyllm.pipeline.rows import Mixed, Rows, alike, fill
+from happyllm.pipeline.rows import Mixed, Rows, Stream, alike, fill
 from happyllm.pipeline.vocabulary import Encoded
 from happyllm.train.batches import Batches, stack
 
@@ -31,7 +31,7 @@ def model(kind=Transformer):
 
 
 def test_a_stream_shows_every_id_as_a_target_once(encoded):
-    rows = Rows(encoded[0], 0, 4, "stream")
+    rows = Stream(encoded[0], 0, 4)
     seen = torch.cat([rows[i]["targets"] for i in range(len(rows))]).tolist()
     assert seen == encoded[0].ids.ids[1 : 4 * len(rows) + 1].tolist()
 
@@ -65,10 +65,14 @@ def test_whole_documents_lie_side_by_side_and_the_next_is_not_foretold(encoded):
     assert first["attention_mask"].tolist() == [1, 1, 1, 1, 1, 2, 2, 2]
 
 
-@pytest.mark.parametrize("packing", ["whole", "stream"])
-def test_documents_of_a_row_do_not_meet(encoded, packing):
+def whole(encoded, *sizes, **options):
+    return Rows(encoded, *sizes, "whole", **options)
+
+
+@pytest.mark.parametrize("kind", [whole, Stream])
+def test_documents_of_a_row_do_not_meet(encoded, kind):
     kept = model(keeping_apart(Transformer))
-    rows = Rows(encoded[0], 0, 11, packing, document_mask=True)
+    rows = kind(encoded[0], 0, 11, document_mask=True)
     batch = stack([rows[i] for i in range(len(rows))])
     logits, _ = kept(batch["tokens"], attention_mask=batch["attention_mask"])
     for row in range(len(rows)):
@@ -132,4 +136,4 @@ def test_a_share_of_the_rows_is_of_the_other_kind(encoded):
 
 def test_too_little_text_is_refused_with_the_fix(encoded):
     with pytest.raises(ValueError, match=r"too few for a row of data\.seq_len=99"):
-        Rows(encoded[0], 0, 99, "stream")
+        Stream(encoded[0], 0, 99)
