@@ -7,17 +7,66 @@ those of section 5.3.6, min-p and the repetition penalty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from happyllm.llama.cache import new_cache
-from happyllm.llama.sampling import apply_repetition_penalty, distribution
+from happyllm.llama.cache import KVCache, new_cache
+from happyllm.llama.sampling import (
+    apply_min_p,
+    apply_repetition_penalty,
+    apply_temperature,
+    apply_top_k,
+    apply_top_p,
+    sample,
+)
 
 if TYPE_CHECKING:
     from happyllm.llama.model import Transformer
+
+Filter = Callable[..., torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What a text is written with; a learner's own take the place of these.
+
+    Attributes:
+        new_cache: As `new_cache`.
+        sample: As `sample`.
+        apply_temperature: As `apply_temperature`; and so on.
+    """
+
+    new_cache: Callable[..., list[KVCache]] = new_cache
+    sample: Filter = sample
+    apply_temperature: Filter = apply_temperature
+    apply_top_k: Filter = apply_top_k
+    apply_top_p: Filter = apply_top_p
+    apply_min_p: Filter = apply_min_p
+    apply_repetition_penalty: Filter = apply_repetition_penalty
+
+    def choose(
+        self,
+        logits: torch.Tensor,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        min_p: float | None,
+        generator: torch.Generator | None,
+    ) -> torch.Tensor:
+        """Draw one token from each row, with min-p after what `sample` filters by itself."""
+        if min_p is not None and temperature != 0:
+            logits = self.apply_temperature(logits, temperature)
+            if top_k is not None:
+                logits = self.apply_top_k(logits, top_k)
+            if top_p is not None:
+                logits = self.apply_top_p(logits, top_p)
+            logits = self.apply_min_p(logits, min_p)
+            temperature, top_k, top_p = 1.0, None, None  # nothing is left to do but to draw
+        return self.sample(logits, temperature, top_k, top_p, generator)
 
 
 def room_for(
@@ -88,6 +137,7 @@ def stream(
     attention_mask: torch.Tensor | None = None,
     generator: torch.Generator | None = None,
     use_cache: bool = True,
+    functions: Functions | None = None,
 ) -> Iterator[torch.Tensor]:
     """Continue each prompt of a batch, and give the tokens one by one.
 
@@ -96,16 +146,18 @@ def stream(
             then in the mode that it was in.
         tokens: (B, T) int64 prompts, T at least 1.
         max_new_tokens: Most tokens to add to each.
-        temperature: 0 is greedy; see `distribution`, also for `top_k`, `top_p` and `min_p`.
+        temperature: 0 is greedy; see `sample`, also for `top_k` and `top_p`.
         top_k: Draw from the k most probable tokens only.
         top_p: Draw from the nucleus only.
-        min_p: Draw only what is at least so many times as probable as the most probable.
+        min_p: Draw only what is at least so many times as probable as the most probable; it judges
+            what the others have left.
         repetition_penalty: See `apply_repetition_penalty`; it comes first, in greedy text too.
         stop_tokens: A row that writes one of these is finished, and gets `pad_id` from then on.
         pad_id: The token that fills up finished rows.
         attention_mask: (B, T), 1 for a real token and 0 for padding on the left.
         generator: Source of the randomness, on the device of `tokens`.
         use_cache: False computes everything anew at each step: slower, and the same.
+        functions: What the cache and the tokens come from; None takes ours.
 
     Yields:
         (B,) int64, the next token of each row: `max_new_tokens` times, or less often where every
@@ -127,8 +179,9 @@ def stream(
     """
     room = room_for(model, tokens, max_new_tokens, attention_mask)
     B = tokens.size(0)  # batch
+    functions = functions or Functions()
     dtype = model.tok_embeddings.weight.dtype
-    cache = new_cache(model.args, B, room, dtype, tokens.device) if use_cache else None
+    cache = functions.new_cache(model.args, B, room, dtype, tokens.device) if use_cache else None
     stops = torch.tensor(list(stop_tokens), dtype=torch.int64, device=tokens.device)
     finished = torch.zeros(B, dtype=torch.bool, device=tokens.device)
 
@@ -140,14 +193,10 @@ def stream(
 
             logits = scores[:, -1].float()  # (B, V)
             if repetition_penalty != 1.0:
-                logits = apply_repetition_penalty(
+                logits = functions.apply_repetition_penalty(
                     logits, tokens, repetition_penalty, attention_mask
                 )
-            probs = distribution(logits, temperature, top_k, top_p, min_p)
-            if temperature == 0:  # greedy takes nothing from the generator
-                chosen = probs.argmax(dim=-1)
-            else:
-                chosen = torch.multinomial(probs, 1, generator=generator).squeeze(-1)
+            chosen = functions.choose(logits, temperature, top_k, top_p, min_p, generator)
             chosen = chosen.masked_fill(finished, pad_id)  # (B,)
 
             tokens = torch.cat([tokens, chosen[:, None]], dim=1)
