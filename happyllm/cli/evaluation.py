@@ -44,7 +44,7 @@ def evaluate(
     from happyllm.pipeline.folder import Folder, FolderError
     from happyllm.pipeline.parts import OURS, load_parts, theirs
     from happyllm.pipeline.speak import Speaker
-    from happyllm.pipeline.vocabulary import encode
+    from happyllm.pipeline.vocabulary import Encoded, encode
 
     pieces = load_parts(parts) if parts else OURS
     run = find_run(model_path(model, lang), stage)
@@ -61,10 +61,16 @@ def evaluate(
                 f"{folder.corpus}: there is nothing held out to evaluate on; make a corpus by "
                 "happyllm data"
             )
+
+        def encoded(path: Path, chat: bool) -> Encoded | None:
+            if not path.exists():
+                return None
+            return encode(folder, path, vocabulary, chat=chat, pieces=pieces)
+
         found = report(
             speaker,
-            encode(folder, text, vocabulary, chat=False) if text.exists() else None,
-            encode(folder, talks, vocabulary, chat=True) if chat and talks.exists() else None,
+            encoded(text, False),
+            encoded(talks, True) if chat else None,
             stories_of(folder.corpus) if chat else (),
             questions,
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from happyllm.data.chat import IM_END, IM_START
 from happyllm.data.load import iter_jsonl
 from happyllm.data.tinytales import records
 from happyllm.llama.config import ModelConfig
@@ -20,8 +21,9 @@ from happyllm.pipeline.folder import STAGES, Folder, FolderError, read_json, wri
 from happyllm.pipeline.packed import keeping_apart
 from happyllm.pipeline.parts import OURS, Pieces, theirs
 from happyllm.pipeline.preference import Pairs, Preference
-from happyllm.pipeline.rows import Mixed, Rows
-from happyllm.pipeline.vocabulary import END, Encoded, encode, load_tokenizer, train_tokenizer
+from happyllm.pipeline.rows import Mixed, Rows, Shuffled, Stream, Talks
+from happyllm.pipeline.vocabulary import END, encode, load_tokenizer, train_tokenizer
+from happyllm.tokenizer import BPETokenizer
 from happyllm.train.checkpoint import CheckpointError, checkpoints, load_checkpoint, load_newest
 from happyllm.train.config import INIT_STD, TrainConfig
 from happyllm.train.log import Record
@@ -78,7 +80,8 @@ def prepare(
 ) -> None:
     """Make what is missing for a run: the corpus, the tokenizer, the ids.
 
-    The merges of the tokenizer are learned by the learner's own function, where there is one.
+    A learner's own functions read the corpus, learn the merges of the tokenizer and frame the
+    conversations, where there are such.
 
     Raises:
         FolderError: It cannot be made, or what is there does not fit the configuration.
@@ -116,14 +119,13 @@ def prepare(
         if config.data.tokenizer:
             raise FolderError(f"{place.tokenizer}: there is no such tokenizer")
         notify(f"{place.tokenizer}: no tokenizer yet; learning one")
-        with theirs(pieces):
-            tokenizer = train_tokenizer(
-                training_files(place, stage),
-                place.tokenizer,
-                config.model.vocab_size,
-                split_han=config.data.split_han,
-                learn=pieces.found["learn_merges"],
-            )
+        tokenizer = train_tokenizer(
+            training_files(place, stage),
+            place.tokenizer,
+            config.model.vocab_size,
+            split_han=config.data.split_han,
+            pieces=pieces,
+        )
         notify(f"{place.tokenizer}: {tokenizer.vocab_size:,} tokens")
     tokenizer = load_tokenizer(place.tokenizer)
     if tokenizer.vocab_size > config.model.vocab_size:
@@ -132,8 +134,9 @@ def prepare(
             f"model.vocab_size={config.model.vocab_size}; make that larger, or the tokenizer anew"
         )
     if stage != "dpo":
-        for path, chat in _files(place, config, stage):
-            encode(folder, path, place.tokenizer, chat=chat)
+        with theirs(pieces):
+            for path, chat in _files(place, config, stage):
+                encode(folder, path, place.tokenizer, chat=chat, pieces=pieces)
 
 
 def _files(place: Sources, config: TrainConfig, stage: str) -> list[tuple[Path, bool]]:
@@ -176,12 +179,15 @@ def assemble(
     place = sources(folder, config, stage)
     tokenizer = load_tokenizer(place.tokenizer)
     train, held_out = (
-        _pairs(folder, config, tokenizer)
+        _pairs(config, tokenizer, pieces)
         if stage == "dpo"
-        else _rows(folder, config, stage, place, tokenizer.special_tokens[END])
+        else _rows(folder, config, stage, place, tokenizer, pieces)
     )
     torch.manual_seed(config.run.seed)
-    kind = keeping_apart(pieces.transformer) if config.data.document_mask else pieces.transformer
+    kind: type[Any] = pieces.transformer
+    if config.data.document_mask:
+        find = pieces.found
+        kind = keeping_apart(kind, find["document_positions"], find["document_mask"])
     model = kind(pieces.config(**dataclasses.asdict(config.model)))
     if base is None:
         widen(model, config.run.init_std / INIT_STD)
@@ -214,29 +220,44 @@ def assemble(
 
 
 def _rows(
-    folder: Folder, config: TrainConfig, stage: str, place: Sources, end: int
-) -> tuple[Rows | Mixed, Rows | None]:
+    folder: Folder,
+    config: TrainConfig,
+    stage: str,
+    place: Sources,
+    tokenizer: BPETokenizer,
+    pieces: Pieces,
+) -> tuple[Shuffled, Shuffled | None]:
     data = config.data
+    end, start, stop = (tokenizer.special_tokens[token] for token in (END, IM_START, IM_END))
 
-    def rows(encoded: Encoded, packing: str = data.packing) -> Rows:
+    def rows(path: Path, chat: bool, may_be_short: bool = False) -> Shuffled:
+        if chat and data.packing == "single" and "SFTDataset" in pieces.theirs:
+            talks = corpus.conversations(path, pieces)
+            made = pieces.found["SFTDataset"](talks, tokenizer, start, stop, data.seq_len)
+            return Talks(made, data.seq_len, data.document_mask, pieces)
+        encoded = encode(folder, path, place.tokenizer, chat=chat, pieces=pieces)
+        packing = data.packing
+        if may_be_short and len(encoded.ids) <= data.seq_len:  # too little for a row of a stream
+            packing = "single"
         try:
-            return Rows(encoded, end, data.seq_len, packing, data.document_mask)
+            if packing == "stream":
+                with theirs(pieces):
+                    return Stream(encoded, end, data.seq_len, data.document_mask, pieces)
+            return Rows(encoded, end, data.seq_len, packing, data.document_mask, pieces)
         except ValueError as error:
             raise FolderError(str(error)) from error
 
-    files = [
-        encode(folder, path, place.tokenizer, chat=c) for path, c in _files(place, config, stage)
-    ]
-    train: Rows | Mixed = rows(files[0])
+    files = _files(place, config, stage)
+    train = rows(*files[0])
     if data.other_share:
-        train = Mixed(rows(files[0]), rows(files[-1]), data.other_share)
-    if place.held_out is None:
-        return train, None
-    short = len(files[1].ids) <= data.seq_len  # too little for one row of a stream
-    return train, rows(files[1], "single" if short else data.packing)
+        train = Mixed(train, rows(*files[-1]), data.other_share, pieces)
+    held_out = None if place.held_out is None else rows(*files[1], may_be_short=True)
+    return train, held_out
 
 
-def _pairs(folder: Folder, config: TrainConfig, tokenizer: Any) -> tuple[Pairs, Pairs | None]:
+def _pairs(
+    config: TrainConfig, tokenizer: BPETokenizer, pieces: Pieces
+) -> tuple[Pairs, Pairs | None]:
     count, length = config.preference.pairs, config.data.seq_len
     if config.data.train:
         path = Path(config.data.train)
@@ -251,7 +272,7 @@ def _pairs(folder: Folder, config: TrainConfig, tokenizer: Any) -> tuple[Pairs, 
                     )
         except (OSError, ValueError) as error:
             raise FolderError(str(error)) from error
-        return Pairs(lines, tokenizer, length), None
+        return Pairs(lines, tokenizer, length, pieces), None
     lang, seed, mix = config.corpus.lang, config.corpus.seed, corpus.mix_of(config.corpus)
     train, held_out = (
         islice(records(part, lang, seed, mix), number)
@@ -261,7 +282,10 @@ def _pairs(folder: Folder, config: TrainConfig, tokenizer: Any) -> tuple[Pairs, 
         )
     )
     try:
-        return Pairs(train, tokenizer, length), Pairs(held_out, tokenizer, length)
+        return (
+            Pairs(train, tokenizer, length, pieces),
+            Pairs(held_out, tokenizer, length, pieces),
+        )
     except ValueError as error:
         raise FolderError(f"corpus: {error} (corpus.people, corpus.most_events)") from error
 

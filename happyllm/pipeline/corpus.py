@@ -16,6 +16,8 @@ from happyllm.data.load import iter_hub, iter_jsonl, iter_texts, pick_fields
 from happyllm.data.tinytales import Mix, Sizes, write_corpus
 from happyllm.files import written_whole
 from happyllm.pipeline.folder import Folder, FolderError, read_json, write_json
+from happyllm.pipeline.parts import OURS, Pieces
+from happyllm.pipeline.wanted import A_RECORD
 from happyllm.train.config import CorpusConfig
 
 META = "meta.json"
@@ -237,29 +239,48 @@ def _form(record: dict[str, Any], field: str) -> tuple[str, dict[str, Any]]:
 # ---- reading it again
 
 
-def texts(path: Path) -> Iterator[str]:
+def texts(path: Path, pieces: Pieces = OURS) -> Iterator[str]:
     """Read the documents of one file of a corpus.
+
+    Args:
+        path: The file.
+        pieces: Whose `iter_jsonl` reads it.
 
     Raises:
         FolderError: The file is missing, or a line is bad.
     """
-    for number, record in enumerate(_lines(path), start=1):
+    for number, record in enumerate(_lines(path, pieces), start=1):
         if not isinstance(record.get("text"), str):
             raise FolderError(f"{path}: record {number}: field 'text' must be a text")
         yield record["text"]
 
 
-def conversations(path: Path) -> Iterator[list[dict[str, str]]]:
+def conversations(path: Path, pieces: Pieces = OURS) -> Iterator[list[dict[str, str]]]:
     """Read the conversations of one file of a corpus; stories with questions become some.
+
+    Args:
+        path: The file.
+        pieces: Whose `iter_jsonl` reads it, and whose `to_messages` makes messages of it.
 
     Raises:
         FolderError: The file is missing, or a line is bad.
     """
-    for number, record in enumerate(_lines(path), start=1):
+    normalise = pieces.found["to_messages"]
+    for number, record in enumerate(_lines(path, pieces), start=1):
         try:
-            yield as_talk(record) if "questions" in record else to_messages(record)
+            yield as_talk(record) if "questions" in record else normalise(record)
         except (KeyError, TypeError, ValueError) as error:
+            if "to_messages" in pieces.theirs and _is_sound(record):
+                raise  # it is not the record that is wrong
             raise FolderError(f"{path}: record {number}: {error}") from error
+
+
+def _is_sound(record: dict[str, Any]) -> bool:
+    """Whether our own functions make a conversation of a record."""
+    try:
+        return bool(as_talk(record) if "questions" in record else to_messages(record))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def as_talk(record: dict[str, Any]) -> list[dict[str, str]]:
@@ -275,15 +296,18 @@ def as_talk(record: dict[str, Any]) -> list[dict[str, str]]:
 
 def questions(path: Path) -> list[dict[str, Any]]:
     """Read held-out stories with their questions."""
-    return list(_lines(path))
+    return list(_lines(path, OURS))
 
 
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
+def _lines(path: Path, pieces: Pieces) -> Iterable[dict[str, Any]]:
     try:
-        yield from iter_jsonl(path)
+        for record in pieces.found["iter_jsonl"](path):
+            yield pieces.expect("iter_jsonl", record, A_RECORD)
     except FileNotFoundError:
         raise FolderError(
             f"{path}: there is no such file; make a corpus by happyllm data"
         ) from None
     except ValueError as error:
+        if not str(error).startswith(f"{path}:"):
+            raise  # it is not a line that is wrong, but what reads it
         raise FolderError(f"{str(error).split('; mend')[0]}; mend or delete the line") from error

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from happyllm.data.pack import document_mask, document_positions
 
-def keeping_apart(kind: type) -> type:
+Packing = Callable[[torch.Tensor, int], torch.Tensor]
+
+
+def keeping_apart(
+    kind: type, find_positions: Packing = document_positions, find_mask: Packing = document_mask
+) -> type:
     """Make of a Transformer's class one that can keep the documents of a row apart.
 
     Args:
         kind: `Transformer`, or a learner's own with its `positions_and_mask`.
+        find_positions: As `document_positions`.
+        find_mask: As `document_mask`.
 
     Returns:
         The class, with the same parameters. Without a cache its `attention_mask` holds the number
@@ -49,37 +58,27 @@ def keeping_apart(kind: type) -> type:
                     f"a sequence of {tokens.size(1)} tokens is longer than "
                     f"max_seq_len={self.args.max_seq_len}"
                 )
-            positions, mask = within_documents(attention_mask)
-            return self.freqs_cos[positions], self.freqs_sin[positions], mask
+            ends = last_tokens(attention_mask)
+            positions = find_positions(ends, 1)
+            return self.freqs_cos[positions], self.freqs_sin[positions], find_mask(ends, 1)
 
     Apart.__name__, Apart.__qualname__ = kind.__name__, kind.__qualname__
     return Apart
 
 
-def within_documents(numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Find positions and mask of rows whose tokens are numbered by document.
+def last_tokens(numbers: torch.Tensor) -> torch.Tensor:
+    """Mark where documents end, so that it can be told of any rows what `pack` says by end tokens.
 
     Args:
         numbers: (B, T) integers, the same throughout a document, another in the next.
 
     Returns:
-        Positions (B, T) from the start of each document, and a mask (B, 1, T, T) that is True
-        where a query sees a key: in its own document, not after it.
+        (B, T), 1 at the last token of each document but that of the row, and 0 elsewhere.
 
     Example:
-        >>> positions, mask = within_documents(torch.tensor([[1, 1, 2]]))
-        >>> positions
-        tensor([[0, 1, 0]])
-        >>> mask[0, 0].int()
-        tensor([[1, 0, 0],
-                [1, 1, 0],
-                [0, 0, 1]], dtype=torch.int32)
+        >>> last_tokens(torch.tensor([[1, 1, 2, 2, 3]]))
+        tensor([[0, 1, 0, 1, 0]])
     """
-    T = numbers.size(1)
-    index = torch.arange(T, device=numbers.device)
-    first = torch.ones_like(numbers, dtype=torch.bool)
-    first[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
-    starts = torch.where(first, index, 0).cummax(dim=1).values  # (B, T)
-    same = numbers[:, :, None] == numbers[:, None, :]  # (B, T, T)
-    causal = index[:, None] >= index
-    return index - starts, (same & causal)[:, None]
+    ends = torch.zeros_like(numbers)
+    ends[:, :-1] = numbers[:, 1:] != numbers[:, :-1]
+    return ends

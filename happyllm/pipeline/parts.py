@@ -7,22 +7,28 @@ place of ours; a file that is still a stub, or builds on one, does not, and it i
 from __future__ import annotations
 
 import ast
+import functools
+import hashlib
 import importlib
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from happyllm import llama
+from happyllm import data, llama
+from happyllm.llama.stream import Functions
+from happyllm.pipeline.template import Template
+from happyllm.pipeline.wanted import GIVES, Wanted, described
 from happyllm.tokenizer import learn_merges
 from happyllm.train import loss as ours_loss
 from happyllm.train import muon, optim, schedule, step
+from happyllm.train.batches import Batch, Collate, stack
 from happyllm.train.loop import Parts
 
 # What a training run can take from a learner, and what stands in for it.
@@ -30,6 +36,16 @@ PIECES: dict[str, Any] = {
     "ModelConfig": llama.ModelConfig,
     "Transformer": llama.Transformer,
     "generate": llama.generate,
+    **{one.name: getattr(llama, one.name) for one in fields(Functions)},
+    "iter_jsonl": data.iter_jsonl,
+    "to_messages": data.to_messages,
+    "render_chatml": data.render_chatml,
+    "PretrainDataset": data.PretrainDataset,
+    "SFTDataset": data.SFTDataset,
+    "collate": data.collate,
+    "document_ids": data.document_ids,
+    "document_positions": data.document_positions,
+    "document_mask": data.document_mask,
     "cosine_lr": schedule.cosine_lr,
     "AdamW": optim.AdamW,
     "Muon": muon.Muon,
@@ -53,13 +69,29 @@ class Pieces:
         found: Each piece by its name, the learner's or ours.
         theirs: For each piece of the learner's, the file that it comes from.
         waiting: For each piece that is there and cannot be used, the stub that it waits for.
+        digests: For each piece of the learner's, a digest of the files that it is made of.
         root: The workspace; None where all is ours.
     """
 
     found: dict[str, Any] = field(default_factory=lambda: dict(PIECES))
     theirs: dict[str, Path] = field(default_factory=dict)
     waiting: dict[str, Path] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     root: Path | None = None
+
+    def expect(self, name: str, value: Any, wanted: Wanted) -> Any:
+        """Hand on what a piece gave.
+
+        Raises:
+            PartsError: It is not what is wanted of that piece.
+        """
+        if wanted.fits(value):
+            return value
+        path = self.theirs[name]
+        raise PartsError(
+            f"{path}: {name} gave {described(value)}, where {wanted.words} is wanted; "
+            f"happyllm-grade {path.parent.name}/{path.stem} says what is wrong"
+        )
 
     @property
     def transformer(self) -> type[llama.Transformer]:
@@ -88,6 +120,38 @@ class Pieces:
         if "masked_cross_entropy" not in self.theirs:
             return None
         return lambda model: MaskedLoss(model, self.found["masked_cross_entropy"])
+
+    def turns(self) -> Callable[..., Iterator[tuple[list[int], list[int]]]]:
+        """What `iter_turns` does, in the words of the learner's chat template."""
+        if "render_chatml" not in self.theirs:
+            return data.iter_turns
+        return Template(self.found["render_chatml"]).turns
+
+    def prompt(self) -> Callable[..., list[int]]:
+        """What `encode_prompt` does, in the words of the learner's chat template."""
+        if "render_chatml" not in self.theirs:
+            return data.encode_prompt
+        return Template(self.found["render_chatml"]).prompt
+
+    def stack(self) -> Collate:
+        """What `stack` does, with the learner's `collate` for the tokens and the targets.
+
+        Its mask of what is real goes nowhere: rows are filled up on the right, and what stands on
+        the right no token sees.
+        """
+        if "collate" not in self.theirs:
+            return stack
+
+        def collated(rows: Sequence[Mapping[str, torch.Tensor]]) -> Batch:
+            pairs = [(row["tokens"], row["targets"]) for row in rows]
+            tokens, targets, _ = self.found["collate"](pairs, 0)
+            return {**stack(rows), "tokens": tokens, "targets": targets}
+
+        return collated
+
+    def functions(self) -> Functions:
+        """What a text is written with."""
+        return Functions(**{one.name: self.found[one.name] for one in fields(Functions)})
 
 
 OURS = Pieces()
@@ -129,13 +193,7 @@ def load_parts(root: Path) -> Pieces:
     trees = {name: _parse(path) for name, path in files.items()}
     stubs = {name for name, tree in trees.items() if _holds_a_stub(tree)}
     pieces = Pieces(root=root)
-    homes = {
-        one.name: module
-        for module, tree in trees.items()
-        for one in tree.body
-        if isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in PIECES
-    }
-    for name, module in sorted(homes.items()):
+    for name, module in sorted(_homes(trees, files).items()):
         blocked = sorted(_needs(module, trees) & stubs, key=lambda one: (one != module, one))
         if blocked:
             pieces.waiting[name] = files[blocked[0]]
@@ -149,10 +207,40 @@ def load_parts(root: Path) -> Pieces:
             f"{', '.join(PIECES)} from it, each as soon as its file is solved."
         )
     sys.path.insert(0, str(root.resolve()))
-    for name in pieces.theirs:
+    for name, path in pieces.theirs.items():
+        module = f"{path.parent.name}.{path.stem}"
+        made_of = "".join(ast.unparse(trees[one]) for one in sorted(_needs(module, trees)))
+        pieces.digests[name] = hashlib.sha256(made_of.encode()).hexdigest()
         with theirs(pieces):
-            pieces.found[name] = getattr(importlib.import_module(homes[name]), name)
+            found = getattr(importlib.import_module(module), name)
+        pieces.found[name] = _checked(pieces, name, found) if name in GIVES else found
     return pieces
+
+
+def _homes(trees: dict[str, ast.Module], files: dict[str, Path]) -> dict[str, str]:
+    """Which module each piece stands in."""
+    homes: dict[str, str] = {}
+    for module, tree in trees.items():
+        for one in tree.body:
+            if not (isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in PIECES):
+                continue
+            before = homes.setdefault(one.name, module)
+            if before != module:
+                raise PartsError(
+                    f"{files[before]} and {files[module]} both define {one.name}; rename one of "
+                    "them, so that it is known which is meant"
+                )
+    return homes
+
+
+def _checked(pieces: Pieces, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A learner's function, of which nothing is handed on but what is wanted of it."""
+
+    @functools.wraps(function)
+    def call(first: Any, *more: Any, **named: Any) -> Any:
+        return pieces.expect(name, function(first, *more, **named), GIVES[name](first))
+
+    return call
 
 
 class theirs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from happyllm.alignment import dpo_loss, sequence_log_probs
-from happyllm.data.chat import IM_END, IM_START, iter_turns
+from happyllm.data.chat import IM_END, IM_START
 from happyllm.pipeline.folder import FolderError
+from happyllm.pipeline.parts import OURS, Pieces
 from happyllm.tokenizer import BPETokenizer
-from happyllm.train.batches import Batch, stack
+from happyllm.train.batches import Batch, Collate, stack
 
 IGNORE = -100
 
@@ -25,14 +27,21 @@ class Pairs:
         records: Each with "messages" that end in a question, a "chosen" and a "rejected" answer.
         tokenizer: With the special tokens of the chat.
         seq_len: Pairs with a longer row are left out.
+        pieces: Whose chat template conversations get, and whose `collate` makes batches.
 
     Raises:
         FolderError: No pair is left.
     """
 
     def __init__(
-        self, records: Iterable[Mapping[str, Any]], tokenizer: BPETokenizer, seq_len: int
+        self,
+        records: Iterable[Mapping[str, Any]],
+        tokenizer: BPETokenizer,
+        seq_len: int,
+        pieces: Pieces = OURS,
     ) -> None:
+        self.collate = functools.partial(lay_over, stack=pieces.stack())
+        iter_turns = pieces.turns()
         start, stop = (tokenizer.special_tokens[token] for token in (IM_START, IM_END))
         self.rows: list[dict[str, torch.Tensor]] = []
         longest = 0
@@ -62,21 +71,25 @@ class Pairs:
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         return self.rows[index]
 
-    @staticmethod
-    def collate(rows: Sequence[Mapping[str, torch.Tensor]]) -> Batch:
-        """Lay the better answers of a batch over the worse.
 
-        Returns:
-            "tokens" and "labels" (2 B, T); "targets" (B, 1), whose size says how many pairs count.
-        """
-        flat = [
-            {name: row[f"{which} {name}"] for name in ("tokens", "targets")}
-            for which in ("chosen", "rejected")
-            for row in rows
-        ]
-        batch = stack(flat)
-        counted = torch.zeros(len(rows), 1, dtype=torch.int64)
-        return {"tokens": batch["tokens"], "labels": batch["targets"], "targets": counted}
+def lay_over(rows: Sequence[Mapping[str, torch.Tensor]], stack: Collate = stack) -> Batch:
+    """Lay the better answers of a batch over the worse.
+
+    Args:
+        rows: Of `Pairs`.
+        stack: As `stack`.
+
+    Returns:
+        "tokens" and "labels" (2 B, T); "targets" (B, 1), whose size says how many pairs count.
+    """
+    flat = [
+        {name: row[f"{which} {name}"] for name in ("tokens", "targets")}
+        for which in ("chosen", "rejected")
+        for row in rows
+    ]
+    batch = stack(flat)
+    counted = torch.zeros(len(rows), 1, dtype=torch.int64)
+    return {"tokens": batch["tokens"], "labels": batch["targets"], "targets": counted}
 
 
 class Preference(nn.Module):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 
+from happyllm.pipeline.parts import OURS, Pieces
 from happyllm.pipeline.vocabulary import Encoded
+from happyllm.pipeline.wanted import A_PAIR, tensors
 
 IGNORE = -100
 OPEN = 32  # rows that wait for a document that still fits
@@ -17,15 +20,91 @@ WINDOW = 50  # batches whose rows are sorted by their length
 Span = tuple[int, int]
 
 
-class Rows:
-    """Rows of tokens with their targets, as `Trainer` takes them.
+class Shuffled:
+    """Rows in another order each time, as `Trainer` takes them.
+
+    Args:
+        packing: "stream", "whole" or "single"; see `DataConfig`.
+        pieces: Whose `collate` makes batches of them.
+    """
+
+    def __init__(self, packing: str, pieces: Pieces) -> None:
+        self.packing, self.collate = packing, pieces.stack()
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Read one row: "tokens", "targets", and "attention_mask" where documents are numbered."""
+        raise NotImplementedError
+
+    def lengths(self) -> list[int]:
+        """How many tokens each row holds."""
+        return [len(self[index]["tokens"]) for index in range(len(self))]
+
+    def order(self, generator: torch.Generator, batch_size: int, begun: int = 0) -> list[int]:
+        """Shuffle the rows; those that hold one document each so that batches are of a length."""
+        order: list[int] = torch.randperm(len(self), generator=generator).tolist()
+        return (
+            order if self.packing != "single" else alike(order, self.lengths(), batch_size, begun)
+        )
+
+
+class Stream(Shuffled):
+    """Rows of one length, cut from documents as they lie end to end.
+
+    Args:
+        encoded: The documents.
+        end: The id of the end token.
+        seq_len: Tokens of a row (T).
+        document_mask: Number the documents of each row, so that attention can keep them apart.
+        pieces: Whose `PretrainDataset` cuts the rows, and whose `document_ids` number them.
+
+    Raises:
+        ValueError: There is not enough for one row.
+    """
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        end: int,
+        seq_len: int,
+        document_mask: bool = False,
+        pieces: Pieces = OURS,
+    ) -> None:
+        super().__init__("stream", pieces)
+        if len(encoded.ids) <= seq_len:
+            raise too_few(encoded, seq_len)
+        cut = pieces.found["PretrainDataset"]
+        self.rows = cut(encoded.ids.ids, seq_len)
+        self.learned = None if encoded.learned is None else cut(encoded.learned.ids, seq_len)
+        self.end, self.document_mask, self.pieces = end, document_mask, pieces
+        self.wanted = tensors((seq_len,), (seq_len,))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Read one row, as `Shuffled` says."""
+        tokens, targets = self.pieces.expect("PretrainDataset", self.rows[index], self.wanted)
+        if self.learned is not None:
+            targets = targets.masked_fill(self.learned[index][1] == 0, IGNORE)
+        row = {"tokens": tokens, "targets": targets}
+        if self.document_mask:  # an end token belongs to the document that it ends
+            row["attention_mask"] = self.pieces.found["document_ids"](tokens[None], self.end)[0] + 1
+        return row
+
+
+class Rows(Shuffled):
+    """Rows of whole documents.
 
     Args:
         encoded: The documents.
         end: The id of the end token.
         seq_len: Most tokens of a row (T).
-        packing: "stream", "whole" or "single"; see `DataConfig`.
+        packing: "whole" or "single"; see `DataConfig`.
         document_mask: Number the documents of each row, so that attention can keep them apart.
+        pieces: See `Shuffled`.
 
     Attributes:
         spans: For each row the parts of the ids that it is made of.
@@ -35,26 +114,24 @@ class Rows:
     """
 
     def __init__(
-        self, encoded: Encoded, end: int, seq_len: int, packing: str, document_mask: bool = False
+        self,
+        encoded: Encoded,
+        end: int,
+        seq_len: int,
+        packing: str,
+        document_mask: bool = False,
+        pieces: Pieces = OURS,
     ) -> None:
+        super().__init__(packing, pieces)
         self.ids = encoded.ids.ids
         self.learned = None if encoded.learned is None else encoded.learned.ids
-        self.end, self.document_mask, self.packing = end, document_mask, packing
-        if packing == "stream":
-            count = (len(self.ids) - 1) // seq_len
-            self.spans = [[(row * seq_len, row * seq_len + seq_len + 1)] for row in range(count)]
-        else:
-            documents = self._documents(seq_len + 1)
-            self.spans = (
-                [[one] for one in documents]
-                if packing == "single"
-                else fill(documents, seq_len + 1)
-            )
+        self.end, self.document_mask = end, document_mask
+        documents = self._documents(seq_len + 1)
+        self.spans = (
+            [[one] for one in documents] if packing == "single" else fill(documents, seq_len + 1)
+        )
         if not self.spans:
-            raise ValueError(
-                f"{encoded.ids.path}: {len(self.ids)} ids are too few for a row of "
-                f"data.seq_len={seq_len}; take more text or a smaller data.seq_len"
-            )
+            raise too_few(encoded, seq_len)
 
     def _documents(self, room: int) -> list[Span]:
         """Where each document begins and ends, cut to what a row holds.
@@ -77,40 +154,61 @@ class Rows:
         return len(self.spans)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """Read one row: "tokens", "targets", and "attention_mask" where documents are numbered."""
+        """Read one row, as `Shuffled` says."""
         spans = self.spans[index]
         ids = np.concatenate([self.ids[a:b] for a, b in spans]).astype(np.int64)
         targets = ids.copy()
         if self.learned is not None:
             marks = np.concatenate([self.learned[a:b] for a, b in spans])
             targets[marks == 0] = IGNORE
-        if self.packing != "stream":  # what follows a document is no part of it
-            begins = np.cumsum([b - a for a, b in spans])[:-1]
-            targets[begins] = IGNORE
+        sizes = [b - a for a, b in spans]
+        targets[np.cumsum(sizes)[:-1]] = IGNORE  # what follows a document is no part of it
         row = {"tokens": torch.from_numpy(ids[:-1]), "targets": torch.from_numpy(targets[1:])}
         if self.document_mask:
-            row["attention_mask"] = torch.from_numpy(self._numbers(ids, spans)[:-1])
+            numbers = np.repeat(np.arange(1, len(spans) + 1), sizes)
+            row["attention_mask"] = torch.from_numpy(numbers[:-1])
         return row
-
-    def _numbers(self, ids: np.ndarray, spans: list[Span]) -> np.ndarray:
-        if self.packing == "stream":  # an end token belongs to the document that it ends
-            ends = (ids == self.end).astype(np.int64)
-            return np.cumsum(ends) - ends + 1
-        return np.repeat(np.arange(1, len(spans) + 1), [b - a for a, b in spans])
-
-    def order(self, generator: torch.Generator, batch_size: int, begun: int = 0) -> list[int]:
-        """Shuffle the rows; those that hold one document each so that batches are of a length."""
-        order: list[int] = torch.randperm(len(self), generator=generator).tolist()
-        return (
-            order if self.packing != "single" else alike(order, self.lengths(), batch_size, begun)
-        )
 
     def lengths(self) -> list[int]:
         """How many tokens each row holds."""
         return [sum(b - a for a, b in spans) - 1 for spans in self.spans]
 
 
-class Mixed:
+class Talks(Shuffled):
+    """Conversations, one a row, as a learner's `SFTDataset` gives them.
+
+    Args:
+        dataset: The data set.
+        seq_len: Most tokens of a row (T).
+        document_mask: Number the documents of each row; there is but one.
+        pieces: Whose data set it is; see `Shuffled` too.
+    """
+
+    def __init__(self, dataset: Any, seq_len: int, document_mask: bool, pieces: Pieces) -> None:
+        super().__init__("single", pieces)
+        self.dataset, self.seq_len, self.pieces = dataset, seq_len, pieces
+        self.document_mask = document_mask
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Read one row, as `Shuffled` says."""
+        tokens, targets = self.pieces.expect("SFTDataset", self.dataset[index], A_PAIR)
+        row = {"tokens": tokens, "targets": targets}
+        if self.document_mask:
+            row["attention_mask"] = torch.ones_like(tokens)
+        return row
+
+    def lengths(self) -> list[int]:
+        """How many tokens each row would hold in `Rows`, so that both go into the same batches.
+
+        There a conversation keeps its last token, after which there is nothing to learn.
+        """
+        return [min(length + 1, self.seq_len) for length in super().lengths()]
+
+
+class Mixed(Shuffled):
     """Rows of two kinds as one data set: all of the first, and a share of the second.
 
     Args:
@@ -118,9 +216,13 @@ class Mixed:
         other: Rows of which as many are taken as make up `share` of all; from the start again
             where there are too few.
         share: In [0, 1).
+        pieces: See `Shuffled`.
     """
 
-    def __init__(self, main: Rows, other: Rows, share: float) -> None:
+    def __init__(
+        self, main: Shuffled, other: Shuffled, share: float, pieces: Pieces = OURS
+    ) -> None:
+        super().__init__(main.packing, pieces)
         self.main, self.other = main, other
         self.count = round(len(main) * share / (1 - share))
 
@@ -128,18 +230,23 @@ class Mixed:
         return len(self.main) + self.count
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Read one row, as `Shuffled` says."""
         if index < len(self.main):
             return self.main[index]
         return self.other[(index - len(self.main)) % len(self.other)]
 
-    def order(self, generator: torch.Generator, batch_size: int, begun: int = 0) -> list[int]:
-        """Shuffle all rows, as `Rows.order` does."""
-        order: list[int] = torch.randperm(len(self), generator=generator).tolist()
-        if self.main.packing != "single":
-            return order
+    def lengths(self) -> list[int]:
+        """How many tokens each row holds."""
         others = self.other.lengths()
-        lengths = self.main.lengths() + [others[i % len(others)] for i in range(self.count)]
-        return alike(order, lengths, batch_size, begun)
+        return self.main.lengths() + [others[i % len(others)] for i in range(self.count)]
+
+
+def too_few(encoded: Encoded, seq_len: int) -> ValueError:
+    """Say that there is not enough for one row."""
+    return ValueError(
+        f"{encoded.ids.path}: {len(encoded.ids)} ids are too few for a row of "
+        f"data.seq_len={seq_len}; take more text or a smaller data.seq_len"
+    )
 
 
 def fill(documents: Sequence[Span], room: int) -> list[list[Span]]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from happyllm.data.chat import IM_END, IM_START, encode_prompt
-from happyllm.llama.generate import generate
+from happyllm.data.chat import IM_END, IM_START
 from happyllm.llama.model import Transformer
 from happyllm.llama.stream import stream
 from happyllm.pipeline.assemble import find_run, load_model, tokenizer_of
@@ -62,16 +61,13 @@ class Speaker:
     Args:
         model: In evaluation mode.
         tokenizer: Its own.
-        write: What continues prompts in a batch: `generate`, ours or a learner's.
+        pieces: Whose functions write, and whose chat template prompts get.
     """
 
-    def __init__(
-        self,
-        model: Transformer,
-        tokenizer: BPETokenizer,
-        write: Callable[..., torch.Tensor] = generate,
-    ) -> None:
-        self.model, self.tokenizer, self.write = model, tokenizer, write
+    def __init__(self, model: Transformer, tokenizer: BPETokenizer, pieces: Pieces = OURS) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.write, self.functions = pieces.found["generate"], pieces.functions()
+        self.prompt = pieces.prompt()
         special = tokenizer.special_tokens
         self.end, self.im_start, self.im_end = special[END], special[IM_START], special[IM_END]
 
@@ -88,7 +84,7 @@ class Speaker:
         run = find_run(path, stage)
         tokenizer = load_tokenizer(tokenizer_of(run))
         model = load_model(run, pieces).to(choose_device(device))
-        return cls(model, tokenizer, pieces.found["generate"])
+        return cls(model, tokenizer, pieces)
 
     @property
     def device(self) -> torch.device:
@@ -115,7 +111,7 @@ class Speaker:
 
     def chat_prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The ids of a conversation that the model shall answer."""
-        return encode_prompt(messages, self.tokenizer, self.im_start, self.im_end)
+        return self.prompt(messages, self.tokenizer, self.im_start, self.im_end)
 
     def stream_ids(
         self, ids: Sequence[int], how: Sampling, generator: torch.Generator | None = None
@@ -133,6 +129,7 @@ class Speaker:
             repetition_penalty=how.repetition_penalty,
             stop_tokens=stops,
             generator=generator or how.generator(self.device),
+            functions=self.functions,
         )
         for chosen in written:
             token = int(chosen)

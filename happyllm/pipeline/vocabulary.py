@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import regex
 
-from happyllm.data.chat import IM_END, IM_START, iter_turns
+from happyllm.data.chat import IM_END, IM_START
 from happyllm.data.tokens import TokenFile
 from happyllm.pipeline import corpus
 from happyllm.pipeline.folder import Folder, FolderError, read_json, write_json
-from happyllm.tokenizer import BPETokenizer, learn_merges, train_bpe
+from happyllm.pipeline.parts import OURS, Pieces, theirs
+from happyllm.tokenizer import BPETokenizer, train_bpe
 
 END = "<|endoftext|>"  # stands between documents
 SPECIAL = (END, IM_START, IM_END)
+READ_BY = ("iter_jsonl", "to_messages", "render_chatml")  # what makes ids of a file, for one
 BETWEEN_HAN = regex.compile(r"(?<=\p{Han})(?=\p{Han})")
 FORMAT = 1
 
@@ -27,7 +29,7 @@ def train_tokenizer(
     vocab_size: int,
     *,
     split_han: bool = False,
-    learn: Callable[..., list[tuple[int, int]]] = learn_merges,
+    pieces: Pieces = OURS,
 ) -> BPETokenizer:
     """Learn a tokenizer from all that a model will be trained on, and write it.
 
@@ -37,7 +39,7 @@ def train_tokenizer(
         path: The `tokenizer.json`.
         vocab_size: Most tokens.
         split_han: Learn each Chinese character by itself; see `DataConfig`.
-        learn: What learns the merges, ours or a learner's.
+        pieces: Whose functions read the files and learn the merges.
 
     Raises:
         FolderError: A file cannot be read; the size is too small.
@@ -46,9 +48,9 @@ def train_tokenizer(
     def texts() -> Iterator[str]:
         for file, chat in files:
             if not chat:
-                yield from corpus.texts(file)
+                yield from corpus.texts(file, pieces)
                 continue
-            for messages in corpus.conversations(file):
+            for messages in corpus.conversations(file, pieces):
                 for message in messages:
                     yield message["role"] + "\n"
                     yield message["content"]
@@ -56,7 +58,8 @@ def train_tokenizer(
     # What a line break parts in the text that is learned from, no merge will ever join.
     learned = (BETWEEN_HAN.sub("\n", text) for text in texts()) if split_han else texts()
     try:
-        tokenizer = train_bpe(learned, vocab_size, SPECIAL, learn=learn)
+        with theirs(pieces):
+            tokenizer = train_bpe(learned, vocab_size, SPECIAL, learn=pieces.found["learn_merges"])
     except ValueError as error:
         raise FolderError(f"model.{error}") from error
     tokenizer.save(path)
@@ -97,7 +100,9 @@ class Encoded:
     learned: TokenFile | None
 
 
-def encode(folder: Folder, source: Path, tokenizer_file: Path, *, chat: bool) -> Encoded:
+def encode(
+    folder: Folder, source: Path, tokenizer_file: Path, *, chat: bool, pieces: Pieces = OURS
+) -> Encoded:
     """Turn a file of the corpus into ids on disk, or take those that are there and still fit.
 
     Args:
@@ -105,6 +110,7 @@ def encode(folder: Folder, source: Path, tokenizer_file: Path, *, chat: bool) ->
         source: A JSONL file of the corpus.
         tokenizer_file: The `tokenizer.json`.
         chat: Whether it holds conversations, or documents.
+        pieces: Whose functions read the file, and whose chat template conversations get.
 
     Raises:
         FolderError: The source or the tokenizer cannot be read, or there is nothing in it.
@@ -119,6 +125,7 @@ def encode(folder: Folder, source: Path, tokenizer_file: Path, *, chat: bool) ->
         "chat": chat,
         "source": _digest(source),
         "tokenizer": _digest(tokenizer_file),
+        "parts": {name: pieces.digests[name] for name in READ_BY if name in pieces.theirs},
     }
     if read_json(note) == made_of:
         try:
@@ -132,14 +139,15 @@ def encode(folder: Folder, source: Path, tokenizer_file: Path, *, chat: bool) ->
     def docs() -> Iterator[list[int]]:
         yield [end]
         if not chat:
-            for text in corpus.texts(source):
+            for text in corpus.texts(source, pieces):
                 yield tokenizer.encode(text)
             return
         start, stop = (tokenizer.special_tokens[token] for token in (IM_START, IM_END))
-        for messages in corpus.conversations(source):
-            turns = list(iter_turns(messages, tokenizer, start, stop))
-            marks.append(bytes([one for _, mask in turns for one in mask] + [0]))
-            yield [i for ids, _ in turns for i in ids]
+        turns = pieces.turns()
+        for messages in corpus.conversations(source, pieces):
+            talk = list(turns(messages, tokenizer, start, stop))
+            marks.append(bytes([one for _, mask in talk for one in mask] + [0]))
+            yield [i for ids, _ in talk for i in ids]
 
     ids = TokenFile.write(path, docs(), tokenizer.vocab_size, end)
     learned = TokenFile.write(mask, marks, 2) if chat else None

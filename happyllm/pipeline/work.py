@@ -234,7 +234,7 @@ def work(
         if request.tensorboard and group.rank == 0:
             trainer.listeners.append(TensorBoardLog(run / "tensorboard"))
         tokenizer = load_tokenizer(sources(planned.folder, config, request.stage).tokenizer)
-        speaker = Speaker(trainer.model, tokenizer, pieces.found["generate"])  # type: ignore[arg-type]
+        speaker = Speaker(trainer.model, tokenizer, pieces)  # type: ignore[arg-type]
         if group.world_size == 1:  # shared-out weights write with all processes or not at all
             trainer.listeners.append(_sampler(planned, speaker, show))
         show.note(_opening(trainer, planned))
@@ -249,7 +249,7 @@ def work(
         if outcome.stopped_by or group.rank or group.world_size > 1:
             return outcome, {}
         speaker.model.eval()
-        return outcome, _report(planned, trainer, speaker)
+        return outcome, _report(planned, trainer, speaker, pieces)
 
 
 def _opening(trainer: Trainer, planned: Plan) -> str:
@@ -289,7 +289,7 @@ def _sampler(planned: Plan, speaker: Speaker, show: Show) -> Callable[[Record], 
     return listen
 
 
-def _report(planned: Plan, trainer: Trainer, speaker: Speaker) -> dict[str, Any]:
+def _report(planned: Plan, trainer: Trainer, speaker: Speaker, pieces: Pieces) -> dict[str, Any]:
     stage, config, folder = planned.request.stage, planned.config, planned.folder
     place = sources(folder, config, stage)
     if stage == "dpo":
@@ -299,7 +299,7 @@ def _report(planned: Plan, trainer: Trainer, speaker: Speaker) -> dict[str, Any]
         held_out = place.held_out
         encoded = None
         if held_out is not None:
-            encoded = encode(folder, held_out, place.tokenizer, chat=chat)
+            encoded = encode(folder, held_out, place.tokenizer, chat=chat, pieces=pieces)
         found = report(speaker, None if chat else encoded, encoded if chat else None)
     if stage != "pretrain":
         stories = stories_of(place.corpus)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 Batch = dict[str, torch.Tensor]
+Collate = Callable[[Sequence[Mapping[str, torch.Tensor]]], Batch]
 
 
 class Dataset(Protocol):
@@ -84,7 +85,7 @@ class Batches:
         *,
         seed: int | None = 0,
         epochs: int | None = None,
-        collate: Callable[[Sequence[Mapping[str, torch.Tensor]]], Batch] | None = None,
+        collate: Collate | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -97,8 +98,7 @@ class Batches:
         if epochs is not None and epochs < 1:
             raise ValueError(f"epochs={epochs} must be at least 1")
         self.dataset, self.batch_size, self.seed, self.epochs = dataset, batch_size, seed, epochs
-        own: Callable[[Sequence[Mapping[str, torch.Tensor]]], Batch]
-        own = getattr(dataset, "collate", stack)
+        own: Collate = getattr(dataset, "collate", stack)
         self.collate = own if collate is None else collate
         self.rank, self.world_size = rank, world_size
         self.position = 0  # rows that were handed out, of all rounds and processes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from happyllm.alignment import dpo_loss, sequence_log_probs
-from happyllm.pipeline.preference import Pairs, Preference
+from happyllm.pipeline.preference import Preference, lay_over
 
 
 def pair(*values):
@@ -89,7 +89,7 @@ def test_the_module_lifts_the_better_answer_and_leaves_the_reference_alone():
             "rejected targets": torch.tensor([-100, 4, 4]),
         }
     ]
-    batch = Pairs.collate(rows)
+    batch = lay_over(rows)
     assert batch["targets"].shape == (1, 1)
     optimizer = torch.optim.SGD(module.model.parameters(), lr=1.0)
     losses = []
