@@ -230,9 +230,7 @@ def test_code_that_counts_is_found_out_in_a_common_room(class_of: Graders) -> No
             f"    return x.repeat_interleave(n_rep, 2) * (1 if len(CALLS) <= {calls} else 2)\n"
         )
 
-    found = {
-        n: outcomes(class_of({"repeat_kv": after(n)})[0])["repeat_kv"] for n in (3, 10_000)
-    }
+    found = {n: outcomes(class_of({"repeat_kv": after(n)})[0])["repeat_kv"] for n in (3, 10_000)}
     assert found[3] == "failed"
     assert found[10_000] == "passed"
 
