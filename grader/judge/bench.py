@@ -49,6 +49,8 @@ def main(connection: socket.socket, lease: Lease) -> NoReturn:
             with contextlib.suppress(Exception):  # what is wrong is told when it is graded
                 for job in desk.jobs(order | _PLAIN):
                     stage.rehearse(job)
+                    for source in job.solutions:
+                        source.compiled()  # once for all gradings
                     jobs[job.exercise.id] = job
                 stage.share_rooms([*jobs.values()])
         gc.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,15 @@ def jobs(
 ) -> Iterator[Job]:
     """What an order comes to, exercise by exercise."""
     known = known_exercises(Path(order["suites"]))
+    worked: dict[str, Source] = {}
     for exercise_id in order["exercises"]:
         exercise = known[exercise_id]
+        needed = [*known.requirements(exercise), exercise]
+        worked |= {one.id: solution(one) for one in needed if one.id not in worked}
         yield Job(
             exercise=exercise,
             files=order["files"],
-            solutions=solutions(known, [*known.requirements(exercise), exercise]),
+            solutions=tuple(worked[one.id] for one in needed),
             own=order["own"],
             seed=order["seed"],
             time_s=order["timeout_s"] or exercise.time_limit_s,
@@ -118,14 +121,9 @@ def jobs(
         )
 
 
-def solutions(
-    known: catalogue.Catalogue, exercises: Iterable[catalogue.Exercise]
-) -> tuple[Source, ...]:
-    """The worked files of some exercises, under the names that the learner's files have."""
-    return tuple(
-        Source(exercise.module, f"solutions/{exercise.file}", shelf.solution(exercise))
-        for exercise in exercises
-    )
+def solution(exercise: catalogue.Exercise) -> Source:
+    """The worked file of an exercise, under the name that the learner's file has."""
+    return Source(exercise.module, f"solutions/{exercise.file}", shelf.solution(exercise))
 
 
 def _send(connection: wire.Line, message: Mapping[str, Any]) -> None:

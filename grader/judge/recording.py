@@ -30,7 +30,7 @@ from grader.sandbox import wire
 from grader.sandbox.worker import local_room, seed
 
 from . import check, show
-from .desk import known_exercises, solutions
+from .desk import known_exercises, solution
 from .job import names_of, seed_for
 from .session import _PYTEST, _kept_as_it_was, claim
 from .student import AnyLease, Asked, LocalBackend, Raised, Remote, Student, StudentFailure
@@ -68,7 +68,7 @@ def main(connection: wire.Line, lease: AnyLease) -> None:
         try:
             known = known_exercises(Path(order["suites"]))
             exercise = known[order["exercise"]]
-            sources = solutions(known, [*known.requirements(exercise), exercise])
+            sources = tuple(map(solution, [*known.requirements(exercise), exercise]))
             done = record(
                 exercise, sources, tuple(order["tests"]), order["seed"], order["language"]
             )

@@ -48,7 +48,7 @@ class Scene:
     """What one test asks of the solution.
 
     Attributes:
-        sent, came: all its lines as one request, and the reply to it.
+        sent, came: all its lines as one request, and the solution's reply to it.
     """
 
     lines: tuple[Line, ...]
@@ -56,28 +56,27 @@ class Scene:
     came: bytes
 
     @classmethod
-    def of(cls, log: Iterable[Asked]) -> Scene:
-        """The scene that was played when these requests were made."""
+    def of(cls, log: Iterable[Asked], solution: Backend) -> Scene | None:
+        """The scene that was played when these requests were made; none if it ends otherwise now.
+
+        Args:
+            log: the requests.
+            solution: is asked all of them at once.
+        """
         lines = tuple(Line(asked) for asked in log)
         sent = {"id": 0, "op": "play", "bodies": [line.asked.sent for line in lines]}
-        came = {"id": 0, "value": [line.asked.came for line in lines]}
-        return cls(lines, wire.encode(sent), wire.encode(came))
+        scene = cls(lines, wire.encode(sent), solution.ask(wire.encode(sent)))
+        replies = wire.decode(scene.came)["value"]
+        agree = (line.agrees(came) for line, came in zip(lines, replies, strict=True))
+        return scene if all(agree) else None
 
-    def agrees(self, came: bytes) -> bool:
-        """Whether a reply to the whole of it is the solution's, line by line."""
-        if came == self.came:
-            return True
-        try:
-            reply = wire.decode(came)
-        except wire.WireError:
-            return False
-        said = reply.get("value") if type(reply) is dict else None
-        if type(said) is not list or len(said) != len(self.lines):
-            return False
-        return all(
-            type(one) is bytes and line.agrees(one)
-            for line, one in zip(self.lines, said, strict=True)
-        )
+    def agrees(self, backend: Backend) -> bool:
+        """Ask all of it; whether the reply is the solution's, to the byte.
+
+        Raises:
+            StudentFailure: there is no reply.
+        """
+        return backend.ask(self.sent) == self.came
 
 
 @dataclass(frozen=True)
@@ -92,17 +91,18 @@ class Script:
 
 
 def script(
-    seed: int, first: Mapping[str, Sequence[Asked]], second: Mapping[str, Sequence[Asked]]
+    seed: int,
+    first: Mapping[str, Sequence[Asked]],
+    second: Mapping[str, Sequence[Asked]],
+    solution: Backend,
 ) -> Script:
     """Keep, of two times that a suite was played on the solution, the tests that went the same."""
-    return Script(
-        seed,
-        {
-            name: Scene.of(log)
-            for name, log in first.items()
-            if name in second and _bytes(log) == _bytes(second[name]) and all(a.came for a in log)
-        },
-    )
+    scenes = {
+        name: Scene.of(log, solution)
+        for name, log in first.items()
+        if name in second and _bytes(log) == _bytes(second[name]) and all(a.came for a in log)
+    }
+    return Script(seed, {name: scene for name, scene in scenes.items() if scene is not None})
 
 
 def _bytes(log: Iterable[Asked]) -> list[tuple[bytes, bytes]]:

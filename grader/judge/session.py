@@ -278,7 +278,8 @@ class Stage:
                 self.play(suite, plugin)
                 passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
                 logs.append({name: log for name, log in plugin.logs.items() if name in passed})
-        self._scripts[job.exercise.id] = rehearsal.script(job.seed, *logs)
+            solution = LocalBackend(_room(job, None))
+            self._scripts[job.exercise.id] = rehearsal.script(job.seed, logs[0], logs[1], solution)
 
     def share_rooms(self, jobs: Sequence[Job]) -> None:
         """Find out which exercises can be done without the functions that any of them forbids.
@@ -288,9 +289,9 @@ class Stage:
         self._forbidden = tuple(sorted({name for job in jobs for name in job.exercise.forbids}))
         with _kept_as_it_was(), forbidden(self._forbidden):
             for job in jobs:
-                backend = LocalBackend(variant_room(job.solutions, job.exercise.module))
+                solution = LocalBackend(_room(job, None))
                 scenes = self._scripts[job.exercise.id].tests.values()
-                if not all(scene.agrees(backend.ask(scene.sent)) for scene in scenes):
+                if not all(scene.agrees(solution) for scene in scenes):
                     self._needing.add(job.exercise.id)
 
     def forbids(self, job: Job) -> tuple[str, ...]:
@@ -608,7 +609,7 @@ class _Plugin:
         started = time.perf_counter()
         assert self.seat.output is not None
         self.seat.output.begin()
-        if scene.agrees(self.seat.backend.ask(scene.sent)):
+        if scene.agrees(self.seat.backend):
             self.note_followed(item, scene.lines, started)
             return True
         return False
@@ -627,7 +628,7 @@ class _Plugin:
         scene = self.scene(test)
         if scene is None or test not in self.followed:
             return False
-        return scene.agrees(self.seat.backend.ask(scene.sent))
+        return scene.agrees(self.seat.backend)
 
     @property
     def strayed(self) -> bool:
@@ -785,6 +786,7 @@ class _Plugin:
 # ---- small parts
 
 
+@functools.cache  # for each grading anew it takes longer than all else that is noted of a test
 def claim(function: Callable[..., Any]) -> Text:
     """What a test claims: its docstring, English first and Chinese after."""
     fallback = function.__name__.removeprefix("test_").replace("_", " ")

@@ -54,8 +54,13 @@ class Room:
         self.kept = itertools.count()
         self.left = False  # the judge has done with it, and what comes next is another order
 
-    def answer(self, body: bytes) -> bytes:
-        """Carry out one encoded request and encode what came of it."""
+    def answer(self, body: bytes, *, brief: bool = False) -> bytes:
+        """Carry out one encoded request and encode what came of it.
+
+        Args:
+            body: the request.
+            brief: of an exception it need not be told where it was raised.
+        """
         request: dict[str, Any] = {}
         try:
             request = wire.decode(body, self.resolve, trusted=True)
@@ -66,7 +71,8 @@ class Room:
             raised: dict[str, Any] = {"type": "WireError", "bases": [], "message": str(error)}
             return wire.encode({"id": request.get("id", 0), "raised": raised})
         except BaseException as error:
-            return wire.encode({"id": self.request, "raised": describe(error, self.sources)})
+            told = describe(error, {} if brief else self.sources)
+            return wire.encode({"id": self.request, "raised": told})
 
     def perform(self, request: Mapping[str, Any]) -> Any:
         op = request["op"]
@@ -95,7 +101,7 @@ class Room:
         if op == "seed":
             return seed(args[0])
         if op == "play":  # several requests at once, each with a reply of its own
-            return [self.answer(body) for body in request["bodies"]]
+            return [self.answer(body, brief=True) for body in request["bodies"]]
         if op == "leave":
             self.left = True
             return None
