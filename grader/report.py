@@ -10,7 +10,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -268,10 +268,10 @@ class Report:
             return 3
         return 0 if outcomes == {"passed"} else 1
 
-    def to_json(self) -> str:
+    def to_json(self, indent: int | None = 2) -> str:
         totals = {"points": self.points, "points_possible": self.points_possible}
         table = plain(self) | totals
-        text = json.dumps(table, ensure_ascii=False, indent=2, allow_nan=False)
+        text = json.dumps(table, ensure_ascii=False, indent=indent, allow_nan=False)
         return text.encode("utf-8", "backslashreplace").decode(
             "utf-8"
         )  # half a character is \ud800
@@ -310,20 +310,28 @@ def _names(kind: type[Any]) -> tuple[str, ...] | None:
 
 def build(kind: Any, data: Any) -> Any:
     """Make a dataclass, with all that it holds, from plain JSON values."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = _fields(kind)
-        given: Mapping[str, Any] = data
-        return kind(**{k: build(hints[k], v) for k, v in given.items() if k in hints})
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        return tuple(build(args[0], item) for item in data)
-    if origin in (types.UnionType, typing.Union):
-        return None if data is None else build(next(a for a in args if a is not type(None)), data)
-    return data
+    return _builder(kind)(data)
 
 
 @functools.cache
-def _fields(kind: type[Any]) -> Mapping[str, Any]:
-    """The fields of a dataclass and their types; to find them out takes longer than to use them."""
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+def _builder(kind: Any) -> Callable[[Any], Any]:
+    """What makes a value of some type from JSON; to find that out takes longer than to do it."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+        parts: dict[str, Callable[[Any], Any]] = {}
+
+        def make(data: Mapping[str, Any]) -> Any:
+            if not parts:  # not before: a dataclass may hold another of its kind
+                parts.update((name, _builder(hint)) for name, hint in fields.items())
+            return kind(**{name: parts[name](part) for name, part in data.items() if name in parts})
+
+        return make
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        item = _builder(args[0])
+        return lambda data: tuple(map(item, data))
+    if origin in (types.UnionType, typing.Union):
+        some = _builder(next(one for one in args if one is not type(None)))
+        return lambda data: None if data is None else some(data)
+    return lambda data: data

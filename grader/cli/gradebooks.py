@@ -53,7 +53,8 @@ def _of_students(
     names = dict(gradebook.file_names(row.student.id for row in book.rows))
     for row in book.rows:
         if row.counted is not None and row.counted.report is not None:
-            yield f"reports/{names[row.student.id]}.json", jsonform.render(row.counted.report)
+            text = jsonform.render(row.counted.report, indent=None)
+            yield f"reports/{names[row.student.id]}.json", text
     for sheet in tally.sheets(book, record, what):
         name = names[sheet.row.student.id]
         yield f"feedback/{name}.html", html.render(sheet.report, lang, sheet)

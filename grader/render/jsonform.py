@@ -10,16 +10,14 @@ import re
 
 from grader.report import Report
 
-from .words import UNUSUAL, is_obeyed
+from .words import escaped
 
 
-def render(report: Report) -> str:
-    text = UNUSUAL.sub(lambda found: _written(found[0]), report.to_json())
+def render(report: Report, indent: int | None = 2) -> str:
+    text = escaped(report.to_json(indent), _written)
     return re.sub(r"##(?=\w*\[)", r"\\u0023#", text) + "\n"
 
 
 def _written(character: str) -> str:
-    if not is_obeyed(character):
-        return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from grader.catalogue import Language, Text
 from grader.report import Failure, Graded, Heat, Mistake, Origin, Outcome, Printed, Test
@@ -131,7 +131,7 @@ def say(key: str, language: Language, **values: object) -> str:
 _COMMAND = re.compile(r"(?:(?<!\S)|(?<=\S{20}))::|##(?=\w*\[)")
 
 
-UNUSUAL = re.compile(r"[^\n -~]")  # what is to be looked at one by one; the rest is plain
+_UNUSUAL = re.compile(r"[^\n -~]+")  # what has to be looked at; the rest is plain
 
 
 def clean(text: str) -> str:
@@ -140,13 +140,22 @@ def clean(text: str) -> str:
     Control characters, those that turn the direction of writing, and what begins a command of a
     CI service are shown as escapes; line breaks stay.
     """
-    shown = UNUSUAL.sub(lambda found: _visible(found[0]), text.replace("\t", "    "))
+    shown = escaped(text.replace("\t", "    "), _visible)
     return _COMMAND.sub(lambda found: f"\\x{ord(found[0][0]):02x}{found[0][1:]}", shown)
 
 
+def escaped(text: str, escape: Callable[[str], str]) -> str:
+    """A text in which each character that would be obeyed is written in another way."""
+
+    def of_run(found: re.Match[str]) -> str:
+        if found[0].isprintable():  # then none of them would
+            return found[0]
+        return "".join(escape(one) if is_obeyed(one) else one for one in found[0])
+
+    return _UNUSUAL.sub(of_run, text)
+
+
 def _visible(character: str) -> str:
-    if not is_obeyed(character):
-        return character
     return character.encode("unicode_escape").decode("ascii")
 
 

@@ -101,9 +101,9 @@ def first_tokens(m, model, options):
 
     generate(model, prompts, 1, …)：各 token 首先被写出的频率（以十分之一计）
     """
-    prompts = torch.zeros(4000, 1, dtype=torch.int64)
+    prompts = torch.zeros(3000, 1, dtype=torch.int64)
     counts = torch.bincount(m.generate(model, prompts, 1, **options)[:, 1], minlength=4)
-    return [round(count / 4000, 1) for count in counts.tolist()]
+    return [round(count / 3000, 1) for count in counts.tolist()]
 
 
 def test_new_tokens_follow_the_prompt(student):
@@ -113,7 +113,7 @@ def test_new_tokens_follow_the_prompt(student):
     """
     model = in_the_room(student, counting(max_seq_len=8))
     expected = torch.tensor([[7, 4, 5, 6, 7, 8, 9, 10], [9, 2, 3, 4, 5, 6, 7, 8]])
-    for n in (3, 1, 0, 6):
+    for n in (3, 0, 6):
         check.equal(student.generate(model, expected[:, :2], n), expected[:, : 2 + n])
 
 
@@ -240,9 +240,9 @@ def test_the_generator_alone_decides_the_text(student):
     """
 
     def texts(m, model):
-        """generate(model, prompts, 5, generator=…), several times: which texts are the same
+        """generate(model, prompts, 3, generator=…), several times: which texts are the same
 
-        多次调用 generate(model, prompts, 5, generator=…)：哪些文本相同
+        多次调用 generate(model, prompts, 3, generator=…)：哪些文本相同
         """
         prompts = torch.zeros(4, 1, dtype=torch.int64)
         written = []
@@ -250,7 +250,7 @@ def test_the_generator_alone_decides_the_text(student):
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(7)
             options = {"temperature": 1.0, "generator": generator}
-            written.append([m.generate(model, prompts, 5, **options) for _ in range(2)])
+            written.append([m.generate(model, prompts, 3, **options) for _ in range(2)])
         (a, b), (again, _) = written
         return {
             "same seed, same text": torch.equal(a, again),

@@ -31,6 +31,9 @@ def config(student, **changes):
     return student.lib("ch5.config").ModelConfig(**(SIZES | changes))
 
 
+ONE = {"n_layers": 1}  # where depth decides nothing, a shallow model is soon made
+
+
 def pair(student, **changes):
     """The reference with random weights, and the learner's model with the same."""
     ours = Transformer(ModelConfig(**(SIZES | changes))).eval()
@@ -193,7 +196,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_targets(student):
 
     targets 已经对齐到预测它的位置；每个编号都计入，0 也不例外。
     """
-    ours, theirs = pair(student)
+    ours, theirs = pair(student, **ONE)
     tokens, targets = torch.randint(19, (3, 6)), torch.randint(19, (3, 6))
     targets[:, 2] = 0
     check.close(theirs(tokens, targets), ours(tokens, targets), terms=TERMS)
@@ -204,7 +207,7 @@ def test_targets_of_minus_100_are_left_out_of_the_mean(student):
 
     -100 标记不需要学习的位置：既不计入损失，也不计入个数。
     """
-    ours, theirs = pair(student)
+    ours, theirs = pair(student, **ONE)
     tokens, some = torch.randint(19, (2, 6)), torch.randint(19, (2, 6))
     some[0, :4] = some[1, 5] = -100
     one = some.clone()
@@ -218,7 +221,7 @@ def test_nothing_to_learn_is_a_loss_of_zero(student):
 
     targets 全是 -100 时损失为 0，而不是 0/0 = NaN。
     """
-    _, theirs = pair(student)
+    _, theirs = pair(student, **ONE)
     loss = theirs(torch.randint(19, (2, 3)), torch.full((2, 3), -100))[1]
     check.equal(loss, torch.tensor(0.0))
 
@@ -228,7 +231,7 @@ def test_the_loss_is_computed_in_float32(student):
 
     bfloat16 模型的 logits 是 bfloat16，损失却要用 float32 计算。
     """
-    _, theirs = pair(student)
+    _, theirs = pair(student, **ONE)
     theirs.to(torch.bfloat16)
     tokens, targets = torch.randint(19, (2, 7)), torch.randint(19, (2, 7))
     logits, loss = theirs(tokens, targets)
@@ -353,7 +356,7 @@ def test_only_the_last_logits_are_made_where_no_more_are_wanted(student):
 
     logits_to_keep=n 只给出最后 n 个位置的 logits。
     """
-    ours, theirs = pair(student)
+    ours, theirs = pair(student, **ONE)
     tokens = torch.randint(19, (2, 6))
     whole = ours(tokens)[0]
     for n in (1, 4):
@@ -377,7 +380,7 @@ def test_what_does_not_fit_is_refused(student, wrong):
 
     文本超过 max_seq_len，或参数与 token 不符，都要抛出 ValueError。
     """
-    _, theirs = pair(student)
+    _, theirs = pair(student, **ONE)
     tokens, mask = torch.randint(19, (2, 9)), torch.ones(2, 9, dtype=torch.int64)
     refused = {
         "too long": lambda: theirs(tokens),

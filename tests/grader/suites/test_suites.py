@@ -94,7 +94,7 @@ def test_every_claim_and_every_mistake_is_told_in_both_languages(solved, exercis
 def test_a_known_mistake_is_rejected_and_named_as_itself(exercise_id, wrong_id):
     exercise = KNOWN[exercise_id]
     wrong = next(w for w in known_wrongs(suite_of(exercise)) if w.id == wrong_id)
-    solutions = desk.solutions(KNOWN, [*KNOWN.requirements(exercise), exercise])
+    solutions = tuple(map(desk.solution, [*KNOWN.requirements(exercise), exercise]))
     for seed in SEEDS:
         job = Job(
             exercise=exercise,
