@@ -145,9 +145,10 @@ class CommonRooms:
                 raise NurseryError(worker.refused)
         else:
             room.worker.output, room.worker.left_s = output, time_s
-            room.worker.ask(_LEAVE)
+            if room.occupied:
+                room.worker.ask(_LEAVE)
         room.shown.update(source.name for source in job.modules if isinstance(source.code, bytes))
-        return GuestSeat(job, room.worker, output, forbids)
+        return GuestSeat(job, room, output, forbids)
 
     def close(self) -> None:
         for room in self._rooms.values():
@@ -156,9 +157,10 @@ class CommonRooms:
 
 @dataclass
 class _Common:
-    """A room, and the modules whose solutions have been in it."""
+    """A room, whether a submission is loaded in it, and the modules whose solutions have been."""
 
     worker: WorkerBackend
+    occupied: bool = False
     shown: set[str] = field(default_factory=set)
 
 
@@ -167,18 +169,21 @@ class GuestSeat(Seat):
 
     output: Output
 
-    def __init__(self, job: Job, worker: WorkerBackend, output: Output, forbids: tuple[str, ...]):
+    def __init__(self, job: Job, room: _Common, output: Output, forbids: tuple[str, ...]):
         self.job = job
         self.forbids = forbids
-        self.backend = self.worker = worker
+        self.room = room
+        self.backend = room.worker
         self.output = output
-        self.isolation = worker.isolation
+        self.isolation = room.worker.isolation
 
     def load(self) -> Mapping[str, Any]:
-        return _load(self.job, self.worker, self.forbids)
+        reply = _load(self.job, self.room.worker, self.forbids)
+        self.room.occupied = reply["state"] == "loaded"
+        return reply
 
     def refresh(self) -> None:
-        if self.worker.number is None:
+        if self.room.worker.number is None:
             raise TimedOut  # or whatever else has ended it: no guest gets a second room
 
 

@@ -120,11 +120,17 @@ def essence(graded: Graded) -> Any:
     return dataclasses.replace(graded, duration_s=0.0, tests=tuple(tests))
 
 
-def test_a_stub_needs_no_room_of_its_own(class_of: Graders) -> None:
-    stub = shelf.stub(catalogue.load()["ch5/mlp"])
-    graded, rooms = class_of({"mlp": stub})
-    assert outcomes(graded) == ALL_PASS | {"mlp": "untouched"}
+def test_a_stub_needs_no_room_of_its_own_and_leaves_the_others_theirs(class_of: Graders) -> None:
+    stubs = {name: shelf.stub(catalogue.load()[f"ch5/{name}"]) for name in ("config", "rotary")}
+    graded, rooms = class_of(stubs)
+    assert outcomes(graded) == ALL_PASS | dict.fromkeys(stubs, "untouched")
     assert rooms == 1
+
+
+def test_what_cannot_be_read_takes_one_room_for_itself(class_of: Graders) -> None:
+    graded, rooms = class_of({"config": "def (", "rotary": "import nothing_of_that_name\n"})
+    assert outcomes(graded) == ALL_PASS | {"config": "error", "rotary": "error"}
+    assert rooms == 3
 
 
 @pytest.mark.parametrize(
