@@ -109,7 +109,7 @@ class Attention(nn.Module):
         # Step 3: attend, by the path that flash_attn chooses. The kernel shares out K heads itself;
         # the formula wants every query head's own, which copies the whole cache for each token.
         # Step 4: put the heads before the tokens, and attend.
-        # Step 5: put the heads side by side again, project, drop out.
+        # Step 5: put the heads side by side again, project; in training, drop out.
         raise NotImplementedError
 
     def fused_attention(

@@ -71,6 +71,7 @@ def generate(
     # Step 1: refuse what cannot be continued, before anything is computed.
     # Step 2: an empty cache with room for everything, no row finished, evaluation mode.
     # Step 3: run the tokens that the cache does not hold yet; the last position counts.
-    # Step 4: choose the next tokens, padding in finished rows; append them.
-    # Step 5: a row is finished from its first stop token on.
+    # Step 4: choose the next tokens.
+    # Step 5: a row is finished from its first stop token on; after it comes padding.
+    # Step 6: append them.
     raise NotImplementedError

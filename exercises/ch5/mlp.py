@@ -53,5 +53,5 @@ class MLP(nn.Module):
             (..., D), the dtype of `x`.
         """
         # Step 1: open or close each hidden feature with SiLU of the gate, w1.
-        # Step 2: come down to the model's width with w2, and drop out.
+        # Step 2: come down to the model's width with w2; in training, drop out.
         raise NotImplementedError

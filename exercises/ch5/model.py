@@ -109,7 +109,8 @@ class Transformer(nn.Module):
                 comes with `targets`.
         """
         # Step 1: where these tokens stand, and which keys they may see.
-        # Step 2: embed, drop out, pass through the layers (each with its own cache), normalise.
+        # Step 2: embed, drop out in training, pass through the layers (each with its own cache),
+        # normalise.
         # Step 3: project to the vocabulary, only those positions that are asked for.
         # Step 4: in float32, sum the losses of the counted targets, over how many they are.
         raise NotImplementedError

@@ -141,8 +141,11 @@ class Transformer(nn.Module):
         # Step 1: where these tokens stand, and which keys they may see.
         freqs_cos, freqs_sin, mask = self.positions_and_mask(tokens, attention_mask, cache)
 
-        # Step 2: embed, drop out, pass through the layers (each with its own cache), normalise.
-        h = self.dropout(self.tok_embeddings(tokens))  # (B, T, D)
+        # Step 2: embed, drop out in training, pass through the layers (each with its own cache),
+        # normalise.
+        h = self.tok_embeddings(tokens)  # (B, T, D)
+        if self.training:
+            h = self.dropout(h)
         for i, layer in enumerate(self.layers):
             h = layer(h, freqs_cos, freqs_sin, mask, None if cache is None else cache[i])
         h = self.norm(h)

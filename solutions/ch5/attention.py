@@ -141,9 +141,9 @@ class Attention(nn.Module):
         # Step 4: put the heads before the tokens, and attend.
         out = attend(xq.transpose(1, 2), xk.transpose(1, 2), xv.transpose(1, 2), mask)
 
-        # Step 5: put the heads side by side again, project, drop out.
-        out = out.transpose(1, 2).reshape(B, T, H * d)
-        return self.resid_dropout(self.wo(out))
+        # Step 5: put the heads side by side again, project; in training, drop out.
+        out = self.wo(out.transpose(1, 2).reshape(B, T, H * d))
+        return self.resid_dropout(out) if self.training else out
 
     def fused_attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None

@@ -98,15 +98,18 @@ def generate(
             with torch.inference_mode():
                 logits, _ = model(unseen, None, attention_mask, cache, logits_to_keep=1)
 
-            # Step 4: choose the next tokens, padding in finished rows; append them.
+            # Step 4: choose the next tokens.
             chosen = sample(logits[:, -1], temperature, top_k, top_p, generator)  # (B,)
-            chosen = chosen.masked_fill(finished, pad_id)
+
+            # Step 5: a row is finished from its first stop token on; after it comes padding.
+            if len(stops) > 0:
+                chosen = chosen.masked_fill(finished, pad_id)
+                finished |= torch.isin(chosen, stops)
+
+            # Step 6: append them.
             tokens = torch.cat([tokens, chosen[:, None]], dim=1)
             if attention_mask is not None:
                 attention_mask = torch.cat([attention_mask, attention_mask.new_ones(B, 1)], dim=1)
-
-            # Step 5: a row is finished from its first stop token on.
-            finished |= torch.isin(chosen, stops)
     finally:
         model.train(was_training)
     return tokens

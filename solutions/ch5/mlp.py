@@ -59,5 +59,6 @@ class MLP(nn.Module):
         """
         # Step 1: open or close each hidden feature with SiLU of the gate, w1.
         hidden = F.silu(self.w1(x)) * self.w3(x)  # (..., hidden)
-        # Step 2: come down to the model's width with w2, and drop out.
-        return self.dropout(self.w2(hidden))  # (..., D)
+        # Step 2: come down to the model's width with w2; in training, drop out.
+        out = self.w2(hidden)  # (..., D)
+        return self.dropout(out) if self.training else out

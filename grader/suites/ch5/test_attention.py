@@ -957,6 +957,12 @@ class AllHeadsTheirOwn(Attention):
 
 EQUIVALENT = (
     equivalent_mutant(
+        "Attention.forward",
+        "return self.resid_dropout(out) if self.training else out",
+        "return self.resid_dropout(out)",
+        because="outside training nn.Dropout hands on what it is given; the branch saves the call",
+    ),
+    equivalent_mutant(
         "causal_mask",
         "return torch.ones(T, S, dtype=torch.bool, device=device).tril(diagonal=S - T)",
         "return torch.ones(T, S, dtype=torch.bool, device=device).tril(diagonal=S - T).detach()",

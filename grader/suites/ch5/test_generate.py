@@ -386,6 +386,15 @@ def row_by_row(
 
 
 EQUIVALENT = (
+    *(
+        equivalent_mutant(
+            "generate",
+            "if len(stops) > 0:",
+            f"if {always}:",
+            because="without stop tokens no row is finished; the branch saves the work",
+        )
+        for always in ("True", "len(stops) >= 0", "len(stops) > -1")
+    ),
     equivalent_mutant(
         "generate",
         "stops = torch.tensor(list(stop_tokens), dtype=torch.int64, device=tokens.device)",

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from grader.judge import check
-from grader.judge.marks import also_right, known_wrong
+from grader.judge.marks import also_right, equivalent_mutant, known_wrong
 from happyllm.llama import mlp as reference
 from happyllm.llama.config import ffn_hidden_dim
 from happyllm.llama.mlp import MLP
@@ -215,6 +215,16 @@ class AnotherOrder(MLP):
 
     def forward(self, x):
         return self.drop(self.w2(self.w3(x) * self.act(self.w1(x))))
+
+
+EQUIVALENT = (
+    equivalent_mutant(
+        "MLP.forward",
+        "return self.dropout(out) if self.training else out",
+        "return self.dropout(out)",
+        because="outside training nn.Dropout hands on what it is given; the branch saves the call",
+    ),
+)
 
 
 # ---- mistakes that people make
