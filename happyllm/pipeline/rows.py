@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -205,6 +206,10 @@ class Talks(Shuffled):
 
         There a conversation keeps its last token, after which there is nothing to learn.
         """
+        return self._lengths
+
+    @functools.cached_property
+    def _lengths(self) -> list[int]:  # each round of training asks for them
         return [min(length + 1, self.seq_len) for length in super().lengths()]
 
 
