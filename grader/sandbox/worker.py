@@ -250,11 +250,11 @@ def forbid(name: str) -> tuple[ModuleType, str, Any]:
     """Put in place of a library's function or class one that blocks whoever uses it.
 
     Returns:
-        its module, its name in it, and itself.
+        its module, its name in it, and itself; none where there was nothing of that name.
     """
     path, _, last = name.rpartition(".")
     module = importlib.import_module(path)
-    before = getattr(module, last)
+    before = getattr(module, last, None)  # a library of another version may not have it
 
     def refuse(*_: Any, **__: Any) -> None:
         raise Blocked(f"{name} is what this exercise asks you to write", name=name)
@@ -272,7 +272,10 @@ def forbidden(names: Iterable[str]) -> Iterator[None]:
         yield
     finally:
         for module, name, before in reversed(taken):
-            setattr(module, name, before)
+            if before is None:
+                delattr(module, name)
+            else:
+                setattr(module, name, before)
 
 
 def admit(order: Mapping[str, Any]) -> tuple[Room | None, dict[str, Any]]:

@@ -12,9 +12,17 @@ import pytest
 import torch
 
 from grader.sandbox import wire
-from grader.sandbox.modules import Source
+from grader.sandbox.modules import Blocked, Source
 from grader.sandbox.wire import Handle
-from grader.sandbox.worker import MAX_FRAMES, MAX_HANDLES, MAX_TEXT, Room, local_room, unwritten
+from grader.sandbox.worker import (
+    MAX_FRAMES,
+    MAX_HANDLES,
+    MAX_TEXT,
+    Room,
+    forbidden,
+    local_room,
+    unwritten,
+)
 
 CODE = """
     import random, sys, torch
@@ -367,3 +375,14 @@ def test_a_coroutine_comes_back_as_a_handle(desk):
 def test_a_room_in_this_process_leaves_no_module_behind():
     Desk(CODE)
     assert "ch5.it" not in sys.modules
+
+
+def test_what_is_forbidden_for_a_while_is_there_again_afterwards() -> None:
+    before = torch.nn.RMSNorm
+    with forbidden(["torch.nn.RMSNorm", "torch.nn.OfAnotherVersion"]):
+        with pytest.raises(Blocked, match="RMSNorm"):
+            torch.nn.RMSNorm(3)
+        with pytest.raises(Blocked, match="OfAnotherVersion"):
+            torch.nn.OfAnotherVersion()
+    assert torch.nn.RMSNorm is before
+    assert not hasattr(torch.nn, "OfAnotherVersion")
