@@ -64,8 +64,8 @@ class Mix:
         questions_per_story: Asked in one conversation, at most.
         documents: How often a document is a page of facts, a story with questions, a story told
             twice, and a story alone, relative to one another.
-        conversations: How often a conversation asks about a story, asks for one, asks for facts,
-            and is small talk.
+        conversations: How often a conversation asks about a story, asks for one and then about
+            it, asks for facts, and is small talk.
 
     Raises:
         ValueError: Weights are not as many numbers of 0 or more, or are all 0.
@@ -75,7 +75,7 @@ class Mix:
     sizes: tuple[tuple[int, int, int], ...] = ((1, 3, 5), (2, 4, 7), (3, 6, 9))
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
-    conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
+    conversations: tuple[float, ...] = (0.66, 0.28, 0.04, 0.02)
 
     def __post_init__(self) -> None:
         for name, count in (("weights", 3), ("documents", 4), ("conversations", 4)):
@@ -133,7 +133,11 @@ def iter_pretrain(
 
 
 def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
-    """Yield conversations without end: questions about a story, requests for one, facts, talk."""
+    """Yield conversations without end: questions about a story, requests for one, facts, talk.
+
+    Who asks for a story is told one, may ask about it, and may ask for another: else a model that
+    has told a story would take every further request for a question about it.
+    """
     tongue, mix = language(lang), mix or Mix()
     while True:
         draw = drawn(dice, mix.conversations)
@@ -144,9 +148,12 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
             turns[0] = (f"{story.text}\n{turns[0][0]}", turns[0][1])
             kind = "questions"
         elif draw == 1:
-            story = make_story(dice, lang, mix.draw(dice))
-            asked = dice.pick(tongue.writes).format(names=tongue.listed(story.people))
-            kind, turns = "write", [(asked, story.text)]
+            kind, turns = "write", []
+            for _ in range(1 + dice.below(2)):
+                story = make_story(dice, lang, mix.draw(dice))
+                asked = dice.pick(tongue.writes).format(names=tongue.listed(story.people))
+                turns.append((asked, story.text))
+                turns += [(q.text, q.answer) for q in story.questions[:3]]
         elif draw == 2:
             facts = dice.shuffle(list(tongue.facts))[: 2 + dice.below(3)]
             kind, turns = "facts", [(question, answer) for question, answer, _ in facts]

@@ -273,6 +273,20 @@ def test_conversations_are_what_the_chat_takes(lang):
     assert kinds == {"questions", "write", "facts", "talk"}
 
 
+@LANGS
+def test_who_asks_for_a_story_can_ask_about_it_and_for_another(lang):
+    alone = Mix(conversations=(0, 1, 0, 0))
+    stories = []
+    for record in itertools.islice(records("sft", lang, 0, alone), 50):
+        answers = [m["content"] for m in record["messages"] if m["role"] == "assistant"]
+        told = [one for one in answers if len(one) > 3 * len(min(answers, key=len))]
+        assert len(answers) >= 2
+        assert answers[0] in told
+        stories.append(len(told))
+    assert 1 in stories
+    assert max(stories) >= 2
+
+
 def test_the_mix_decides_the_levels():
     mix = Mix(weights=(0, 0, 1))
     levels = {r["level"] for r in itertools.islice(records("eval_questions", "en", 0, mix), 20)}
