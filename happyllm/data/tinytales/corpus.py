@@ -75,7 +75,7 @@ class Mix:
     sizes: tuple[tuple[int, int, int], ...] = ((1, 3, 5), (2, 4, 7), (3, 6, 9))
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
-    conversations: tuple[float, ...] = (0.66, 0.28, 0.04, 0.02)
+    conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
 
     def __post_init__(self) -> None:
         for name, count in (("weights", 3), ("documents", 4), ("conversations", 4)):
