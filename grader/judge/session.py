@@ -230,10 +230,7 @@ class Stage:
 
     def play(self, suite: Path, plugin: _Plugin) -> None:
         """Run a suite's tests, but those in which the learner's code answers as in the script."""
-        items = self._items[suite]
-        self._hooks.now = plugin
-        plugin.collected(items)
-        for item in items:
+        for item in self._begin(suite, plugin):
             if plugin.follows(item):
                 continue
             try:
@@ -243,16 +240,20 @@ class Stage:
             if plugin.strayed:
                 raise Strayed
 
+    def _begin(self, suite: Path, plugin: _Plugin) -> Sequence[pytest.Function]:
+        """The tests of a suite; from here on pytest's hooks hand on to this grading."""
+        items = self._items[suite]
+        self._hooks.now = plugin
+        plugin.collected(items)
+        return items
+
     def passes(self, suite: Path, plugin: _Plugin) -> bool:
         """Whether every test of a suite passes; after the first that does not, none is run.
 
         All questions of a test are asked at once. Where an answer is not the solution's the test
         itself is run from its beginning, since an answer may be right in other ways as well.
         """
-        items = self._items[suite]
-        self._hooks.now = plugin
-        plugin.collected(items)
-        for item in items:
+        for item in self._begin(suite, plugin):
             if plugin.plays(item):
                 continue
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
@@ -273,7 +274,7 @@ class Stage:
         logs = []
         with _kept_as_it_was():
             for _ in range(2):
-                seat = FixedSeat(variant_room(job.solutions, job.exercise.module))
+                seat = FixedSeat(_room(job, None))
                 plugin = _Plugin(job, seat, ())
                 self.play(suite, plugin)
                 passed = {name for name, test in plugin.records.items() if test.outcome == "passed"}
@@ -287,6 +288,8 @@ class Stage:
         Those can be done in one room. Whoever needs such a function after all is graded alone.
         """
         self._forbidden = tuple(sorted({name for job in jobs for name in job.exercise.forbids}))
+        if not self._forbidden:
+            return
         with _kept_as_it_was(), forbidden(self._forbidden):
             for job in jobs:
                 solution = LocalBackend(_room(job, None))

@@ -159,8 +159,11 @@ def seed(number: int) -> None:
 
 def describe(error: BaseException, sources: Mapping[str, str]) -> dict[str, Any]:
     """An exception as data: its type, its message, and the learner's own among its frames."""
-    steps = _own_steps(error, sources)[-MAX_FRAMES:]
-    frames = [_frame(step) for step in steps]
+    try:
+        steps = _own_steps(error, sources)[-MAX_FRAMES:]
+        frames = [_frame(step) for step in steps]
+    except Exception:  # an exception of the learner's may give anything for its traceback
+        steps, frames = [], []
     for step, told in [*zip(steps, frames, strict=True)][-TOLD_FRAMES:]:
         told[5] = witness.variables(step.tb_frame, told[3])
     if isinstance(error, SyntaxError) and error.filename in sources and not frames:

@@ -19,6 +19,7 @@ from grader.sandbox.worker import (
     MAX_HANDLES,
     MAX_TEXT,
     Room,
+    describe,
     forbidden,
     local_room,
     unwritten,
@@ -386,3 +387,11 @@ def test_what_is_forbidden_for_a_while_is_there_again_afterwards() -> None:
             torch.nn.OfAnotherVersion()
     assert torch.nn.RMSNorm is before
     assert not hasattr(torch.nn, "OfAnotherVersion")
+
+
+def test_an_exception_that_hides_its_traceback_is_told_without_it() -> None:
+    class Hiding(ValueError):
+        __traceback__ = property(lambda self: "nothing to see here")
+
+    told = describe(Hiding("hidden"), {"ch9/it.py": ""})
+    assert (told["type"], told["message"], told["frames"]) == ("Hiding", "hidden", [])
