@@ -6,7 +6,8 @@ The same configuration, weights, tokens and threads; the two take turns, so that
 slows both alike, and each ratio is the median of the rounds' own ratios. Above 1 ours is faster.
 With one thread, --clock cpu counts the processor time, which other programs hardly change.
 The step is forward, backward, clipping and AdamW: ours by happyllm.train, theirs with SDPA,
-torch.nn.utils.clip_grad_norm_ and torch.optim.AdamW. Exits 1 where a ratio is below its limit.
+torch.nn.utils.clip_grad_norm_ and torch.optim.AdamW. Generation is that of the `happyllm` command,
+by FastDecoder; the two must write the same tokens. Exits 1 where a ratio is below its limit.
 Where there is a GPU, tokens/s and the share of its peak are told as well.
 """
 
@@ -23,7 +24,7 @@ import torch
 import transformers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from happyllm.llama import ModelConfig, Transformer, generate, hf_config, to_hf
+from happyllm.llama import FastDecoder, ModelConfig, Transformer, generate, hf_config, to_hf
 from happyllm.train import AdamW, decay_groups, train_step
 from happyllm.train.hardware import InPrecision
 
@@ -138,15 +139,17 @@ def writing(
     mask = torch.ones_like(prompts)
     theirs.generation_config.eos_token_id = None
 
+    fast = FastDecoder(ours)
+
     def our_text() -> torch.Tensor:
-        return generate(ours, prompts, new)
+        return generate(fast, prompts, new)
 
     def their_text() -> torch.Tensor:
         theirs.eval()
         return theirs.generate(prompts, attention_mask=mask, **options)
 
-    if our_text().shape != their_text().shape:
-        raise RuntimeError("the two did not write the same number of tokens")
+    if not our_text().equal(their_text()):
+        raise RuntimeError("the two did not write the same tokens")
     return our_text, their_text
 
 

@@ -1,7 +1,7 @@
 """LLaMA2, from the numbers that fix it to the text that it writes (chapter 5.1 of the book).
 
 Read the files in this order: config, norm, rotary, attention, mlp, layer, model; then cache,
-sampling, generate; then what section 5.3.6 adds, stream, beam, speculative; convert exchanges
+sampling, generate; then what section 5.3.6 adds, stream, beam, speculative, fast; convert exchanges
 weights with Hugging Face.
 """
 
@@ -10,6 +10,7 @@ from happyllm.llama.beam import beam_search
 from happyllm.llama.cache import KVCache, new_cache
 from happyllm.llama.config import ModelConfig, ffn_hidden_dim
 from happyllm.llama.convert import from_hf, hf_config, to_hf
+from happyllm.llama.fast import FastDecoder
 from happyllm.llama.generate import generate
 from happyllm.llama.layer import DecoderLayer
 from happyllm.llama.mlp import MLP
@@ -36,6 +37,7 @@ from happyllm.llama.stream import stream
 __all__ = [
     "Attention",
     "DecoderLayer",
+    "FastDecoder",
     "KVCache",
     "MLP",
     "ModelConfig",

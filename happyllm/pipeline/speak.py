@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from happyllm.data.chat import IM_END, IM_START
+from happyllm.llama.fast import FastDecoder
 from happyllm.llama.model import Transformer
 from happyllm.llama.stream import stream
 from happyllm.pipeline.assemble import find_run, load_model, tokenizer_of
@@ -65,7 +66,8 @@ class Speaker:
     """
 
     def __init__(self, model: Transformer, tokenizer: BPETokenizer, pieces: Pieces = OURS) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model = FastDecoder(model) if type(model) is Transformer else model
+        self.tokenizer = tokenizer
         self.write, self.functions = pieces.found["generate"], pieces.functions()
         self.prompt = pieces.prompt()
         special = tokenizer.special_tokens
