@@ -46,9 +46,14 @@ def solution(exercise: Exercise) -> str:
     return _read("solutions", exercise)
 
 
+def docs() -> Path:
+    """The book as it is written: a folder of pages for each language, and what they share."""
+    return (checkout() or GRADER / "views") / "docs"
+
+
 def pages() -> Iterator[str]:
     """The pages of the book as they are written; their code is the same in both languages."""
-    for file in sorted(((checkout() or GRADER / "views") / "docs" / "en").rglob("*.md")):
+    for file in sorted((docs() / "en").rglob("*.md")):
         yield file.read_text(encoding="utf-8")
 
 

@@ -70,7 +70,7 @@ class Page:
 
     @cached_property
     def headings(self) -> list[Heading]:
-        return [heading for line in self.lines if (heading := _heading(*line))]
+        return [found for line in self.lines if (found := heading(*line))]
 
     @cached_property
     def directives(self) -> list[Directive]:
@@ -142,7 +142,8 @@ def _without_comments(text: str) -> str:
     return "\n".join(out)
 
 
-def _heading(number: int, line: str) -> Heading | None:
+def heading(number: int, line: str) -> Heading | None:
+    """The heading that a line is, if it is one."""
     match = _HEADING.match(line)
     if not match:
         return None

@@ -68,6 +68,7 @@ def edition(
     language: Language = "en",
     *,
     book: str = "",
+    pages: Mapping[str, bytes] | None = None,
     backend: Backend | None = None,
 ) -> Edition:
     """Make the student edition of a chapter.
@@ -76,7 +77,9 @@ def edition(
         chapter: which, `ch5`.
         known: the exercises there are.
         language: of the page to begin with, the tests' claims and what they say.
-        book: address of the book in this language; sections are links then.
+        book: address of the book in this language; sections are links to it then.
+        pages: the chapter's pages as Markdown and their figures, by path, to be read beside the
+            exercises; sections are links to them where there is no address.
         backend: how the process that records is made.
 
     Raises:
@@ -99,7 +102,7 @@ def edition(
     for name in ("comparing.py", "conftest.py", "report.py"):
         files[f"tests/{name}"] = template(f"tests/{name}").replace('LANGUAGE = "en"', said)
     files |= {
-        "README.md": _readme(found, stubs, language, book),
+        "README.md": _readme(found, stubs, language, book, pages or {}),
         "LICENSE": _license(),
         "requirements.txt": _requirements(files.values()),
         "pyproject.toml": _PYPROJECT,
@@ -111,7 +114,7 @@ def edition(
     }
     return Edition(
         chapter=chapter,
-        files={name: files[name].encode() for name in sorted(files)},
+        files=dict(sorted({**{n: t.encode() for n, t in files.items()}, **(pages or {})}.items())),
         tests={one.id: len(recorded[one.id]["tests"]) for one in found.exercises},
     )
 
@@ -366,19 +369,30 @@ def _record(
     return found
 
 
-def _readme(chapter: Chapter, stubs: Iterable[Exercise], language: Language, book: str) -> str:
+def _readme(
+    chapter: Chapter,
+    stubs: Iterable[Exercise],
+    language: Language,
+    book: str,
+    pages: Mapping[str, bytes],
+) -> str:
+    texts = {path: data.decode() for path, data in pages.items() if path.endswith(".md")}
     rows = []
     for one in stubs:
         section = one.section
+        anchor = f"s{section.replace('.', '-')}"
+        page = next((path for path, text in texts.items() if f'<a id="{anchor}">' in text), None)
         if book:
             number, part, *_ = section.split(".")
-            anchor = f"s{section.replace('.', '-')}"
-            page = f"{book.rstrip('/')}/ch{number}/{number}-{part}.html#{anchor}"
-            section = f"[{section}]({page})"
+            page = f"{book.rstrip('/')}/ch{number}/{number}-{part}.html"
+        if page is not None:
+            section = f"[{section}]({page}#{anchor})"
         needs = ", ".join(f"`{name.split('/')[1]}`" for name in one.requires)
         title = one.title.in_(language)
         rows.append(f"| `{one.file}` | {title} | {section} | {one.points} | {needs} |")
     folders = "`, `".join(dict.fromkeys(f"{one.chapter}/" for one in stubs))
+    titles = (re.search(r"^# (.+)$", text, re.MULTILINE) for text in texts.values())
+    read = [f"[{found[1]}]({path})" for path, found in zip(texts, titles, strict=True) if found]
     return (
         template(f"README.{language}.md")
         .replace("{title}", f"{chapter.id} · {chapter.title.in_(language)}")
@@ -386,9 +400,11 @@ def _readme(chapter: Chapter, stubs: Iterable[Exercise], language: Language, boo
         .replace("{folders}", folders)
         .replace("{first}", chapter.exercises[0].name)
         .replace("{rows}", "\n".join(rows))
+        .replace("{pages}\n", _READ.in_(language).format(", ".join(read)) if read else "")
     )
 
 
+_READ: Final = Text("To read: {}.\n\n", "阅读：{}。\n\n")
 _PYPROJECT = """\
 [tool.pytest.ini_options]
 testpaths = ["tests"]

@@ -84,12 +84,13 @@ def release(
     backend: Backend | None,
     lang: Language,
 ) -> None:
-    """Make the student edition of a chapter in OUT: stubs, public tests, and CI for them.
+    """Make the student edition of a chapter in OUT: stubs, public tests, pages and CI.
 
     It needs nothing of this project, and holds no hidden test, no solution and no reference; the
     answers of the public tests are recorded. With --gradescope the autograder is made as well, with
     --grading a workflow that grades; both alone where no OUT is named.
     """
+    from grader.book import leaves
     from grader.classroom import gradescope
     from grader.classroom import release as releases
 
@@ -109,7 +110,8 @@ def release(
     with in_words(lang):
         if out is not None:
             releases.vacant(out)
-            made = releases.edition(chapter, known, lang, book=book, backend=backend)
+            pages = leaves.leaves(releases.chapter_of(chapter, known), known, lang, book)
+            made = releases.edition(chapter, known, lang, book=book, pages=pages, backend=backend)
             releases.write(made.files, out)
             tests = sum(made.tests.values())
             say("made", out=out, exercises=len(made.tests), tests=tests, files=len(made.files))

@@ -26,6 +26,29 @@ COMMON = frozenset(
     }
 )
 
+# Lines that the book's pages show, and what is hidden has too: single ones, that give nothing away.
+IN_THE_BOOK = frozenset(
+    {
+        "counted = labels != -100",
+        'decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")',
+        "except UnicodeDecodeError as error:",
+        "except UnicodeEncodeError as error:",
+        "for field in fields(self):",
+        "for question in story.questions:",
+        "for weight in model.parameters():",
+        "heapq.heapify(heap)",
+        "if weight.dim() > 1:",
+        "number = {byte: i for i, byte in enumerate(BYTE_ORDER)}",
+        "numbers.append(number)",
+        "optimizer.zero_grad()",
+        "render_chatml(messages)",
+        r'return re.findall(r"\w+|[^\w\s]", text)',
+        "value = getattr(self, field.name)",
+        "with torch.inference_mode():",
+        "with torch.no_grad():",
+    }
+)
+
 
 def hidden_tests(exercise: Exercise) -> set[str]:
     """The names of the tests that are not public."""

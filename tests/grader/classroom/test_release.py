@@ -14,6 +14,7 @@ import pytest
 
 import happyllm
 from grader import catalogue, shelf
+from grader.book import leaves
 from grader.classroom import release
 from grader.classroom.release import Edition, ReleaseError
 
@@ -34,7 +35,7 @@ sys.meta_path.insert(0, Refuse())
 
 @pytest.fixture(scope="module")
 def made() -> Edition:
-    return release.edition("ch5", KNOWN)
+    return release.edition("ch5", KNOWN, pages=leaves.leaves(CHAPTER, KNOWN, "en"))
 
 
 @pytest.fixture
@@ -88,10 +89,12 @@ def test_nothing_that_is_secret_is_in_it(made: Edition, form: str) -> None:
     secret |= secrets_of.reference_lines(Path(happyllm.__file__).parent)
     secret = {line for line in secret - secrets_of.COMMON if line not in stubs}
     assert len(secret) > 5000
-    whole = "\n".join(files.values())
+    book = "\n".join(text for name, text in files.items() if "book/" in name)
+    whole = "\n".join(text for name, text in files.items() if "book/" not in name)
     assert [line for line in sorted(secret) if line in whole] == []
-    assert "known_wrong" not in whole
-    assert "grader.judge" not in whole
+    assert {line for line in secret if line in book} == secrets_of.IN_THE_BOOK
+    assert "known_wrong" not in whole + book
+    assert "grader.judge" not in whole + book
 
 
 def test_the_search_would_find_a_line_of_each_kind(made: Edition) -> None:
@@ -177,7 +180,7 @@ def test_half_a_character_in_an_error_spoils_no_other_line(folder: Path) -> None
 
 
 def test_the_same_release_is_the_same_bytes(made: Edition) -> None:
-    again = release.edition("ch5", KNOWN)
+    again = release.edition("ch5", KNOWN, pages=leaves.leaves(CHAPTER, KNOWN, "en"))
     assert dict(again.files) == dict(made.files)
     assert release.wheel(again) == release.wheel(made)
 
@@ -219,8 +222,23 @@ def test_every_exercise_has_a_public_test(made: Edition) -> None:
     assert made.bare == ()
 
 
-def test_sections_are_links_where_the_book_is_named(made: Edition) -> None:
+def test_the_chapters_pages_are_beside_its_exercises(made: Edition) -> None:
     readme = made.files["README.md"].decode()
-    assert "| 5.1.3.1 |" in readme
-    linked = release._readme(CHAPTER, CHAPTER.exercises, "en", "https://book.example/")
-    assert "[5.1.3.1](https://book.example/ch5/5-1.html#s5-1-3-1)" in linked
+    assert "To read: [5.1 Implementing LLaMA2](book/5-1.md), " in readme
+    for exercise in CHAPTER.exercises:
+        anchor = f"s{exercise.section.replace('.', '-')}"
+        part = exercise.section.split(".")[1]
+        assert f"| [{exercise.section}](book/5-{part}.md#{anchor}) |" in readme
+        assert f'<a id="{anchor}"></a>' in made.files[f"book/5-{part}.md"].decode()
+    assert "book/figures/5-1-2-rmsnorm.svg" in made.files
+
+
+def test_sections_are_links_where_the_book_is_named() -> None:
+    def row(book: str) -> str:
+        lines = release._readme(CHAPTER, CHAPTER.exercises, "en", book, {}).splitlines()
+        return next(line for line in lines if "`ch5/repeat_kv.py`" in line)
+
+    assert "| 5.1.3.1 |" in row("")
+    page = "https://book.example/ch5/5-1.html#s5-1-3-1"
+    assert f"| [5.1.3.1]({page}) |" in row("https://book.example/")
+    assert "To read" not in row("")
