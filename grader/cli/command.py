@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import locale
-import os
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from grader.catalogue import Language
+from happyllm.language import readers_language
 
 
 class Grade(click.Group):
@@ -122,16 +120,7 @@ def language_option(function: Any) -> Any:
     return click.option(
         "--lang",
         type=click.Choice(["en", "zh"]),
-        default=_language,
+        default=readers_language,
         show_default="HAPPYLLM_LANG or the locale",
         help="Language of the report.",
     )(function)
-
-
-def _language() -> Language:
-    told = os.environ.get("HAPPYLLM_LANG", "")
-    if not told:
-        with_locale = ("LC_ALL", "LC_MESSAGES", "LANG")
-        told = next((os.environ[name] for name in with_locale if os.environ.get(name)), "")
-        told = told or (locale.getlocale()[0] or "")
-    return "zh" if told.lower().startswith("zh") else "en"

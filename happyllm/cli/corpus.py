@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from .options import config_options, default_folder, folder_option
+from .words import tell
 
 
 @click.command()
@@ -74,13 +75,13 @@ def data(
             notify=told.append,
         )
         for message in told[:10]:
-            click.echo(f"skipped {message.split('; mend')[0]}", err=True)
+            tell(f"skipped {message.split('; mend')[0]}", err=True)
         if len(told) > 10:
-            click.echo(f"… and {len(told) - 10} more", err=True)
+            tell(f"… and {len(told) - 10} more", err=True)
         skipped = counts.pop("skipped")
         _counts(folder, counts, f", {skipped} skipped" if skipped else "")
         kind = "pretrain" if "pretrain" in counts else "sft"
-        click.echo(f"Next: happyllm {kind} --out {folder.root}")
+        tell(f"Next: happyllm {kind} --out {folder.root}")
         return
     flags = {"seed": seed, "pretrain": documents, "sft": conversations, "lang": lang}
     given = [f"corpus.{name}={value}" for name, value in flags.items() if value is not None]
@@ -102,7 +103,7 @@ def _counts(folder: object, counts: dict[str, int], more: str) -> None:
 
     assert isinstance(folder, Folder)
     said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    click.echo(f"{folder.corpus}: {said}{more}")
+    tell(f"{folder.corpus}: {said}{more}")
 
 
 @click.command()
@@ -151,6 +152,6 @@ def tokenizer(
         files, place.tokenizer, config.model.vocab_size, split_han=config.data.split_han
     )
     seconds = time.perf_counter() - started
-    click.echo(f"{place.tokenizer}: {made.vocab_size:,} tokens, in {seconds:.1f} s")
+    tell(f"{place.tokenizer}: {made.vocab_size:,} tokens, in {seconds:.1f} s")
     if made.vocab_size < config.model.vocab_size:
-        click.echo(f"There is nothing left to merge: fewer than {config.model.vocab_size:,}.")
+        tell(f"There is nothing left to merge: fewer than {config.model.vocab_size:,}.")

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import click
 
+from .words import tell, translated
+
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
 
 
@@ -69,20 +71,20 @@ class Plain:
 
     def __call__(self, record: Any) -> None:
         if record["kind"] == "eval":
-            click.echo(evaluated(self.stage, record))
+            tell(evaluated(self.stage, record))
         elif record["kind"] == "step":
             last = record["step"] == self.total
             if not last and time.monotonic() - self.told < PLAIN_EVERY:
                 return
             self.told = time.monotonic()
-            click.echo(
+            tell(
                 f"step {record['step']}/{self.total}: loss {record['loss']:.3f}, "
                 f"{record['tokens_per_s']:,.0f} {unit(self.stage)}/s, "
                 f"{spoken(record['seconds_left'])} left"
             )
 
     def note(self, text: str) -> None:
-        click.echo(text)
+        tell(text)
 
     def sample(self, text: str) -> None:
         click.echo("\n".join(f"  {line}" for line in text.splitlines()))
@@ -134,17 +136,17 @@ class Terminal:
             self.progress.update(
                 self.task,
                 completed=record["step"],
-                loss=f"loss {record['loss']:.3f}",
-                speed=f"{record['tokens_per_s']:,.0f} {unit(self.stage)}/s",
-                left=f"{spoken(record['seconds_left'])} left",
+                loss=translated(f"loss {record['loss']:.3f}"),
+                speed=translated(f"{record['tokens_per_s']:,.0f} {unit(self.stage)}/s"),
+                left=translated(f"{spoken(record['seconds_left'])} left"),
             )
         elif record["kind"] == "eval":
-            self.console.print(Text(evaluated(self.stage, record)))
+            self.console.print(Text(translated(evaluated(self.stage, record))))
 
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self.console.print(Text(text))
+        self.console.print(Text(translated(text)))
 
     def sample(self, text: str) -> None:
         from rich.padding import Padding

@@ -9,6 +9,8 @@ import traceback
 
 import click
 
+from .words import tell
+
 FAILED, USAGE, FAULT, INTERRUPTED = 1, 2, 3, 130
 
 # By name, so that a wrong command line is told without importing torch.
@@ -58,4 +60,4 @@ def status(error: BaseException) -> int:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    tell(text, err=True)

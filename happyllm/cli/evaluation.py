@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .options import model_options, model_path, parts_option
+from .words import tell
 
 
 @click.command()
@@ -79,10 +80,10 @@ def evaluate(
         return
     click.echo(f"{run}:")
     for line in lines_of(found):
-        click.echo(line)
+        tell(line)
     if show_wrong:
         for one in found.get("questions", {}).get("wrong", ()):
-            click.echo(f"  {one['question']}  {one['answer']!r}, not {one['expected']!r}")
+            tell(f"  {one['question']}  {one['answer']!r}, not {one['expected']!r}")
 
 
 def lines_of(found: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .options import model_options, model_path
+from .words import tell
 
 
 @click.command()
@@ -55,5 +56,5 @@ def export(
         dtype=getattr(torch, dtype),
     )
     for file in files:
-        click.echo(f"{file}  {file.stat().st_size:,} bytes")
-    click.echo(f'Load it: AutoModelForCausalLM.from_pretrained("{target}")')
+        tell(f"{file}  {file.stat().st_size:,} bytes")
+    tell(f'Load it: AutoModelForCausalLM.from_pretrained("{target}")')

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .words import translated
+
 
 def folder_option(function: Any) -> Any:
     """`--out DIR` and `--lang`."""
@@ -104,7 +106,7 @@ def model_path(model: Path | None, lang: str | None) -> Path:
     """
     if model is not None:
         if not model.exists():
-            raise click.UsageError(f"{model}: there is no such folder or checkpoint")
+            raise click.UsageError(translated(f"{model}: there is no such folder or checkpoint"))
         return model
     places = [default_folder(one) for one in ([lang] if lang else ["en", "zh"])]
     for place in places:
@@ -112,5 +114,8 @@ def model_path(model: Path | None, lang: str | None) -> Path:
             return place
     names = " nor ".join(str(place) for place in places)
     raise click.UsageError(
-        f"there is no {names} here; name a MODEL, or train one by happyllm pretrain --preset laptop"
+        translated(
+            f"there is no {names} here; name a MODEL, or train one by happyllm pretrain "
+            "--preset laptop"
+        )
     )

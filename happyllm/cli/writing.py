@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .options import model_options, model_path, parts_option
+from .words import tell
 
 HELP = "/reset begins anew, /system LINE gives another system line, /quit ends (so does Ctrl-D)."
 
@@ -146,7 +147,7 @@ def chat(
     run = find_run(model_path(model, lang), stage)
     folder = run.parent if run.is_file() else run
     if folder.name == "pretrain":
-        click.echo(f"{run} has not learned to answer yet: happyllm sft teaches it.", err=True)
+        tell(f"{run} has not learned to answer yet: happyllm sft teaches it.", err=True)
     meta = meta_of(folder.parent / "corpus") or {}
     if system is None:
         system = system_line(meta["lang"]) if "lang" in meta else ""
@@ -181,9 +182,10 @@ class Talk:
         if self.terminal:
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401 - gives input() a history and arrow keys
-            click.echo(f"{name}\n{HELP}")
+            click.echo(name)
+            tell(HELP)
             if self.system:
-                click.echo(f"System: {self.system}")
+                tell(f"System: {self.system}")
         while (line := self.ask()) is not None:
             line = line.strip()
             if line in ("/quit", "/exit"):
@@ -211,11 +213,11 @@ class Talk:
                 click.echo()
                 return None
             except KeyboardInterrupt:
-                click.echo("\n(Ctrl-D ends)")
+                tell("\n(Ctrl-D ends)")
 
     def say(self, text: str) -> None:
         """Say something that is no answer."""
-        click.echo(text, err=not self.terminal)
+        tell(text, err=not self.terminal)
 
     def answer(self, question: str) -> None:
         """Answer, and remember it; an answer that was stopped is kept as far as it came."""
