@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit status is 0, 1, 2, 3 or 130, as `--help` says."""
+    """Run the command line; the exit status is 0, 1, 2, 3, 130 or 143, as `--help` says."""
     try:
         from happyllm.streams import prepare
 

@@ -60,5 +60,5 @@ def command() -> None:
     --lang zh, in `./tinytales-zh`.
 
     Exit status: 0 done, 1 training failed, 2 a wrong command line or file, 3 a fault of happyllm
-    itself, 130 stopped by Ctrl-C (with a checkpoint; go on by --resume).
+    itself, 130 stopped by Ctrl-C, 143 by SIGTERM (with a checkpoint; go on by --resume).
     """  # noqa: D301 - \b tells click to leave the lines that follow as they are

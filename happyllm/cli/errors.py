@@ -11,7 +11,7 @@ import click
 
 from .words import tell
 
-FAILED, USAGE, FAULT, INTERRUPTED = 1, 2, 3, 130
+FAILED, USAGE, FAULT, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 # By name, so that a wrong command line is told without importing torch.
 _THEIRS = {

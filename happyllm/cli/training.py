@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .display import Display, display
-from .errors import INTERRUPTED
+from .errors import INTERRUPTED, TERMINATED
 from .options import config_options, folder_option, parts_option, plain_option
 
 # Flags for the settings that are changed most.
@@ -148,7 +148,8 @@ def _train(stage: str, given: dict[str, Any]) -> None:
             f"Stopped after {outcome.step} updates by {outcome.stopped_by}; {outcome.checkpoint} "
             f"holds them. Go on: happyllm {stage} --resume{_folder(given)}"
         )
-        raise click.exceptions.Exit(INTERRUPTED)
+        by_ctrl_c = outcome.stopped_by == "SIGINT"
+        raise click.exceptions.Exit(INTERRUPTED if by_ctrl_c else TERMINATED)
     _tell_report(screen, found)
     screen.note(f"The model: {outcome.checkpoint}")
     screen.note(f"Its losses: {planned.run / 'loss.svg'}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from happyllm.train.parallel import RENDEZVOUS
 
+STOPPED = (0, 130, 143)  # done, or stopped in good order by a signal
 GRACE = 5.0  # seconds that the others get once one has failed
 
 
@@ -65,7 +66,7 @@ def _wait(workers: list[subprocess.Popen[bytes]]) -> int:
     try:
         deadline = math.inf
         while any(worker.poll() is None for worker in workers) and time.monotonic() < deadline:
-            if deadline == math.inf and any(w.poll() not in (None, 0, 130) for w in workers):
+            if deadline == math.inf and any(w.poll() not in (None, *STOPPED) for w in workers):
                 deadline = time.monotonic() + GRACE
             time.sleep(0.05)
     finally:
@@ -73,7 +74,7 @@ def _wait(workers: list[subprocess.Popen[bytes]]) -> int:
             if worker.poll() is None:
                 worker.kill()
         codes = [worker.wait() for worker in workers]
-    failed = [rank for rank, code in enumerate(codes) if code not in (0, 130)]
+    failed = [rank for rank, code in enumerate(codes) if code not in STOPPED]
     if not failed:
         return max(codes)
     for rank in failed:

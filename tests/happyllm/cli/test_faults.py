@@ -75,13 +75,16 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(whole, copy):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(copy):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(copy, number, status):
     emptied(copy, "pretrain", "sft", "dpo")
     running = start("pretrain", *SMALL, "--steps", 100_000, "--out", copy)
     wait_for_checkpoint(copy / "pretrain", 4, running)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == 130, err
+    assert running.returncode == status, err
     assert f"Go on: happyllm pretrain --resume --out {copy}" in out
     assert (copy / "pretrain" / "loss.svg").exists()
 
