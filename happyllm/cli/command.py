@@ -57,7 +57,8 @@ def command() -> None:
     happyllm export                     a folder for transformers, vLLM, llama.cpp
 
     All of it lies in one folder, `./tinytales-en` if you name no other by --out. Chinese:
-    --lang zh, in `./tinytales-zh`.
+    --lang zh, in `./tinytales-zh`. The command itself speaks Chinese where the locale does, or
+    HAPPYLLM_LANG=zh says so.
 
     Exit status: 0 done, 1 training failed, 2 a wrong command line or file, 3 a fault of happyllm
     itself, 130 stopped by Ctrl-C, 143 by SIGTERM (with a checkpoint; go on by --resume).
