@@ -40,7 +40,12 @@ def mix_of(config: CorpusConfig) -> Mix:
     level = zip(config.people, config.fewest_events, config.most_events, strict=True)
     a, b, c = config.weights
     return Mix(
-        (a, b, c), tuple(level), config.questions_per_story, config.documents, config.conversations
+        (a, b, c),
+        tuple(level),
+        config.questions_per_story,
+        config.documents,
+        config.conversations,
+        config.unknown,
     )
 
 

@@ -84,6 +84,7 @@ class CorpusConfig:
             a story told twice, and a story alone.
         conversations: How often a conversation asks about a story, asks for one, asks for facts,
             and is small talk.
+        unknown: How often a conversation about a story asks what it does not say, too.
     """
 
     lang: Literal["en", "zh"] = "en"
@@ -99,6 +100,7 @@ class CorpusConfig:
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
     conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
+    unknown: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ class TrainConfig:
             "corpus.eval_text": 0,
             "corpus.eval_questions": 0,
             "corpus.questions_per_story": 1,
+            "corpus.unknown": 0,
             "preference.pairs": 1,
         }
         for path, least in at_least.items():
@@ -259,6 +262,8 @@ class TrainConfig:
         for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(o, name) < 1:
                 raise ConfigError(f"optim.{name}={getattr(o, name)} must be in [0, 1)")
+        if self.corpus.unknown > 1:
+            raise ConfigError(f"corpus.unknown={self.corpus.unknown} must be at most 1")
         if not self.data.other_share < 1:
             raise ConfigError(f"data.other_share={self.data.other_share} must be below 1")
         counts = {"documents": 4, "conversations": 4}

@@ -260,6 +260,8 @@ TALKS = (
     (("再见！", "我走了。"), "再见！有空再来。"),
 )
 
+UNKNOWN = "故事里没有说。"
+
 LESSONS = ("“谁认真听了？”老师问。", "接着，老师问起这个故事。")
 LESSON = "“{question}”“{answer}”"
 
@@ -279,7 +281,7 @@ class Chinese(Language):
     tell, questions, done = TELL, QUESTIONS, DONE
     openings, endings, titles = OPENINGS, ENDINGS, TITLES
     facts, systems, talks, writes = FACTS, SYSTEMS, TALKS, WRITES
-    lessons, lesson = LESSONS, LESSON
+    unknown, lessons, lesson = UNKNOWN, LESSONS, LESSON
     recaps, recap = RECAPS, RECAP
     pronoun = ("他", "她")
     possessive = ("他的", "她的")

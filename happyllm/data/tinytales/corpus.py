@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from happyllm.data.tinytales.story import language, make_story
+from happyllm.data.tinytales.story import Question, Story, language, make_story
 from happyllm.data.tinytales.world import Dice, TaleConfig
 from happyllm.files import written_whole
 
@@ -66,9 +66,11 @@ class Mix:
             twice, and a story alone, relative to one another.
         conversations: How often a conversation asks about a story, asks for one and then about
             it, asks for facts, and is small talk.
+        unknown: How often one about a story asks what it does not say, too; 0 to 1.
 
     Raises:
-        ValueError: Weights are not as many numbers of 0 or more, or are all 0.
+        ValueError: Weights are not as many numbers of 0 or more, or are all 0; or `unknown` is out
+            of range.
     """
 
     weights: tuple[float, float, float] = (0.3, 0.5, 0.2)
@@ -76,12 +78,15 @@ class Mix:
     questions_per_story: int = 12
     documents: tuple[float, ...] = (0.06, 0.44, 0.25, 0.25)
     conversations: tuple[float, ...] = (0.85, 0.09, 0.04, 0.02)
+    unknown: float = 0.0
 
     def __post_init__(self) -> None:
         for name, count in (("weights", 3), ("documents", 4), ("conversations", 4)):
             values = getattr(self, name)
             if len(values) != count or min(values) < 0 or sum(values) <= 0:
                 raise ValueError(f"{name}={values} must be {count} numbers of 0 or more, not all 0")
+        if not 0 <= self.unknown <= 1:
+            raise ValueError(f"unknown={self.unknown} must be 0 to 1")
 
     def draw(self, dice: Dice) -> TaleConfig:
         """Draw a level, and the size of a story of that level."""
@@ -93,6 +98,14 @@ class Mix:
             questions_per_story=self.questions_per_story,
             level=level + 1,
         )
+
+    def questions(self, story: Story, most: int = 64) -> list[Question]:
+        """Take a story's questions, at most so many; at times one that it does not answer."""
+        dice = Dice(story.title + story.text)  # of its own: other stories are as without it
+        asked = list(story.questions[:most])
+        if dice.random() < self.unknown:
+            asked.insert(dice.below(len(asked) + 1), story.unknown)
+        return asked
 
 
 def drawn(dice: Dice, weights: tuple[float, ...]) -> int:
@@ -144,7 +157,7 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
         system = {"role": "system", "content": dice.pick(tongue.systems)}
         if draw == 0:
             story = make_story(dice, lang, mix.draw(dice))
-            turns = [(q.text, q.answer) for q in story.questions]
+            turns = [(q.text, q.answer) for q in mix.questions(story)]
             turns[0] = (f"{story.text}\n{turns[0][0]}", turns[0][1])
             kind = "questions"
         elif draw == 1:
@@ -153,7 +166,7 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
                 story = make_story(dice, lang, mix.draw(dice))
                 asked = dice.pick(tongue.writes).format(names=tongue.listed(story.people))
                 turns.append((asked, story.text))
-                turns += [(q.text, q.answer) for q in story.questions[:3]]
+                turns += [(q.text, q.answer) for q in mix.questions(story, 3)]
         elif draw == 2:
             facts = dice.shuffle(list(tongue.facts))[: 2 + dice.below(3)]
             kind, turns = "facts", [(question, answer) for question, answer, _ in facts]
@@ -179,7 +192,8 @@ def iter_questions(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Re
             "story": story.text,
             "combination": story.combination,
             "questions": [
-                {"kind": q.kind, "question": q.text, "answer": q.answer} for q in story.questions
+                {"kind": q.kind, "question": q.text, "answer": q.answer}
+                for q in mix.questions(story)
             ],
         }
 

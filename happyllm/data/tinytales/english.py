@@ -265,6 +265,8 @@ TALKS = (
     (("Goodbye!", "Bye!"), "Goodbye! Come back soon."),
 )
 
+UNKNOWN = "The story does not say."
+
 LESSONS = ("“Who was listening?” asked the teacher.", "Then the teacher asked about the story.")
 LESSON = "“{question}” “{answer}”"
 
@@ -285,7 +287,7 @@ class English(Language):
     tell, questions, done = TELL, QUESTIONS, DONE
     openings, endings, titles = OPENINGS, ENDINGS, TITLES
     facts, systems, talks, writes = FACTS, SYSTEMS, TALKS, WRITES
-    lessons, lesson = LESSONS, LESSON
+    unknown, lessons, lesson = UNKNOWN, LESSONS, LESSON
     recaps, recap = RECAPS, RECAP
     pronoun = ("he", "she")
     possessive = ("his", "her")

@@ -35,6 +35,7 @@ class Language:
     systems: ClassVar[Sequence[str]]
     talks: ClassVar[Sequence[tuple[Sequence[str], str]]]
     writes: ClassVar[Sequence[str]]
+    unknown: ClassVar[str]
     lessons: ClassVar[Sequence[str]]
     lesson: ClassVar[str]
     together: ClassVar[str]
@@ -131,6 +132,12 @@ class Language:
             words = words | {"name": words["other"]}
         questions, answer = self.questions[ask.kind]
         return dice.pick(questions).format_map(words), answer.format_map(words)
+
+    def unanswerable(self, world: World, dice: Dice) -> str:
+        """Put a question into words that the story does not answer."""
+        ask, stranger = world.unanswerable(dice)
+        words = self.find_words(ask.event, [*world.cast, stranger])
+        return dice.pick(self.questions[ask.kind][0]).format_map(words)
 
     def retell(self, world: World, dice: Dice) -> str:
         """Let one person of the story say what they did, in the order in which they did it."""

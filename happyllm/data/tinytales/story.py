@@ -40,6 +40,7 @@ class Story:
         people: Their names, in the order of the cast.
         facts: What is true in it, as (kind, subject, value): ("go", "Tom", "park").
         questions: Every question of its level, each with its answer, in random order.
+        unknown: A question that it does not answer (kind `unknown`), and that it does not.
         combination: Who, where and what it is about; see `world.combination`.
     """
 
@@ -50,6 +51,7 @@ class Story:
     people: tuple[str, ...]
     facts: tuple[tuple[str, str, str], ...]
     questions: tuple[Question, ...]
+    unknown: Question
     combination: str
 
     @property
@@ -111,13 +113,17 @@ def make_story(
     for ask in asks[: config.questions_per_story]:
         text, answer = tongue.question(ask, world, dice)
         questions.append(Question(ask.kind, text, answer))
+    title, text = tongue.title(world, dice), tongue.space.join(sentences)
+    retold = tongue.retell(world, dice)
+    asked = tongue.unanswerable(world, Dice(text))  # dice of its own: the rest is as without it
     return Story(
         lang=lang,
-        title=tongue.title(world, dice),
-        text=tongue.space.join(sentences),
-        retold=tongue.retell(world, dice),
+        title=title,
+        text=text,
+        retold=retold,
         people=tuple(tongue.names[i] for i in world.cast),
         facts=tuple(tongue.facts_of(world)),
         questions=tuple(questions),
+        unknown=Question("unknown", asked, tongue.unknown),
         combination=named,
     )

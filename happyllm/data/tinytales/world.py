@@ -392,6 +392,60 @@ class World:
                 asks.append(Ask("where_held", latest[holder], event))
         return asks
 
+    def unanswerable(self, dice: Dice) -> tuple[Ask, int]:
+        """Draw a question that this story does not answer, in the ways of those that it does.
+
+        Args:
+            dice: Where chance comes from; not the story's own, so that the story stays as it is.
+
+        Returns:
+            The question, about an event that is not in the story, and the number of a name that is
+            not in the cast; its position is that behind the cast.
+        """
+        stranger = dice.pick([number for number in range(N_NAMES) if number not in self.cast])
+        kinds = [kind for kind in UNASKED if kind != "feel" or self.config.level > 1]
+        done = {(event.kind, event.who) for event in self.events}
+        people = range(len(self.cast))
+        undone = [(kind, who) for kind in kinds[1:] for who in people if (kind, who) not in done]
+        fresh = {
+            kind: [option for option in OPTIONS[kind] if option not in self.used] for kind in kinds
+        }
+        absent = [kind for kind in kinds[1:] if fresh[kind]]
+        kind, who = dice.pick(kinds), len(self.cast)  # what a stranger did, or where he is
+        asked = UNASKED[kind][0]
+        draw = dice.below(3)
+        if draw == 0 and undone:  # what somebody did who did no such thing
+            kind, who = dice.pick(undone)
+            asked = UNASKED[kind][0]
+        elif draw == 1 and absent:  # who did it with something that is not there
+            kind = dice.pick(absent)
+            asked = dice.pick(UNASKED[kind][1])
+        thing, extra = dice.pick(fresh[kind] or OPTIONS[kind]), ""
+        if kind == "find":
+            extra = dice.pick(COLOURS)
+        elif kind == "feel":
+            extra = dice.pick(REASONS[thing])
+        place, thing = (thing, "") if kind == "go" else (dice.pick(PLACES), thing)
+        return Ask(asked, Event(kind, who, place, thing, extra, amount=2)), stranger
+
+
+# What may be asked of an event that did not happen: of a person, and of a thing.
+UNASKED = {
+    "go": ("where_now", ()),
+    "find": ("what_found", ("who_found", "colour")),
+    "see": ("what_saw", ("who_saw",)),
+    "collect": ("what_collected", ("who_collected",)),
+    "like": ("what_like", ("who_likes",)),
+    "feel": ("how_feel", ("who_feels",)),
+}
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "go": PLACES,
+    "find": THINGS,
+    "see": ANIMALS,
+    "collect": ITEMS,
+    "like": FOODS,
+    "feel": FEELINGS,
+}
 
 # What may be asked of any one event, whatever comes after it.
 ABOUT = {

@@ -19,7 +19,7 @@ from happyllm.data.tinytales import (
 )
 from happyllm.data.tinytales.corpus import PARTS
 from happyllm.data.tinytales.story import LANGUAGES
-from happyllm.data.tinytales.world import ITEMS, KINDS, THINGS, World
+from happyllm.data.tinytales.world import ITEMS, KINDS, THINGS, UNASKED, World
 
 LANGS = pytest.mark.parametrize("lang", ["en", "zh"])
 SMALL = Sizes(pretrain=60, sft=60, eval_text=10, eval_questions=20)
@@ -285,6 +285,69 @@ def test_who_asks_for_a_story_can_ask_about_it_and_for_another(lang):
         stories.append(len(told))
     assert 1 in stories
     assert max(stories) >= 2
+
+
+@LANGS
+def test_what_is_asked_and_not_said_is_nowhere_in_the_story(lang):
+    tongue, ways = LANGUAGES[lang], set()
+    for i in range(400):
+        world = World(Dice(i), TaleConfig(1 + i % 4, 4 + i % 9, level=1 + i % 3))
+        ask, stranger = world.unanswerable(Dice(f"{i} unknown"))
+        event, of_things = ask.event, ask.kind not in {one for one, _ in UNASKED.values()}
+        assert stranger not in world.cast
+        if event.who < len(world.cast):
+            ways.add("nothing of the kind")
+            assert all((e.kind, e.who) != (event.kind, event.who) for e in world.events)
+        elif of_things:
+            ways.add("a thing")
+            assert all(event.thing not in (e.thing, e.extra) for e in world.events)
+        else:
+            ways.add("a stranger")
+        text = tongue.unanswerable(world, Dice(f"{i} unknown"))
+        if not of_things:
+            who = [*world.cast, stranger][event.who]
+            assert tongue.names[who] in text
+        if event.kind == "feel":
+            assert world.config.level > 1
+    assert len(ways) == 3
+
+
+@LANGS
+def test_no_question_that_is_not_answered_is_one_that_is(lang):
+    for story in stories(lang):
+        assert story.unknown.text not in {question.text for question in story.questions}
+        assert story.unknown.answer == LANGUAGES[lang].unknown
+        assert "{" not in story.unknown.text
+
+
+@LANGS
+@pytest.mark.parametrize("part", ["sft", "eval_questions"])
+def test_the_mix_decides_how_often_it_is_asked_what_is_not_said(lang, part):
+    def read(unknown):
+        return list(itertools.islice(records(part, lang, 0, Mix(unknown=unknown)), 200))
+
+    def asked(record):
+        if part == "sft":
+            said = [one["content"] for one in record["messages"][1:]]
+            return list(zip(said[::2], said[1::2], strict=True))
+        return [(one["question"], one["answer"]) for one in record["questions"]]
+
+    answer = LANGUAGES[lang].unknown
+    never, some, always = ([asked(one) for one in read(share)] for share in (0, 0.5, 1))
+    counts = [
+        sum(a == answer for one in all_of_them for _, a in one)
+        for all_of_them in (never, some, always)
+    ]
+    assert counts[0] == 0
+    assert 0.35 * counts[2] < counts[1] < 0.65 * counts[2]
+    for one, other in zip(never, always, strict=True):  # all else is as without it
+        left = [answered for _, answered in other if answered != answer]
+        assert left == [answered for _, answered in one]
+
+
+def test_a_share_out_of_range_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"unknown=1\.5 must be 0 to 1"):
+        Mix(unknown=1.5)
 
 
 def test_the_mix_decides_the_levels():
