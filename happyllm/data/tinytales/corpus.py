@@ -101,10 +101,11 @@ class Mix:
 
     def questions(self, story: Story, most: int = 64) -> list[Question]:
         """Take a story's questions, at most so many; at times one that it does not answer."""
-        dice = Dice(story.title + story.text)  # of its own: other stories are as without it
         asked = list(story.questions[:most])
-        if dice.random() < self.unknown:
-            asked.insert(dice.below(len(asked) + 1), story.unknown)
+        if story.unknown is not None:
+            dice = Dice(story.title + story.text)  # of its own: other stories are as without it
+            if dice.random() < self.unknown:
+                asked.insert(dice.below(len(asked) + 1), story.unknown)
         return asked
 
 
@@ -156,14 +157,14 @@ def iter_sft(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Record]:
         draw = drawn(dice, mix.conversations)
         system = {"role": "system", "content": dice.pick(tongue.systems)}
         if draw == 0:
-            story = make_story(dice, lang, mix.draw(dice))
+            story = make_story(dice, lang, mix.draw(dice), unknown=mix.unknown > 0)
             turns = [(q.text, q.answer) for q in mix.questions(story)]
             turns[0] = (f"{story.text}\n{turns[0][0]}", turns[0][1])
             kind = "questions"
         elif draw == 1:
             kind, turns = "write", []
             for _ in range(1 + dice.below(2)):
-                story = make_story(dice, lang, mix.draw(dice))
+                story = make_story(dice, lang, mix.draw(dice), unknown=mix.unknown > 0)
                 asked = dice.pick(tongue.writes).format(names=tongue.listed(story.people))
                 turns.append((asked, story.text))
                 turns += [(q.text, q.answer) for q in mix.questions(story, 3)]
@@ -185,7 +186,7 @@ def iter_questions(lang: str, dice: Dice, mix: Mix | None = None) -> Iterator[Re
     tongue, mix = language(lang), mix or Mix()
     while True:
         config = mix.draw(dice)
-        story = make_story(dice, lang, config, held_out=True)
+        story = make_story(dice, lang, config, held_out=True, unknown=mix.unknown > 0)
         yield {
             "level": config.level,
             "system": dice.pick(tongue.systems),

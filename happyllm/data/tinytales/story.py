@@ -40,7 +40,8 @@ class Story:
         people: Their names, in the order of the cast.
         facts: What is true in it, as (kind, subject, value): ("go", "Tom", "park").
         questions: Every question of its level, each with its answer, in random order.
-        unknown: A question that it does not answer (kind `unknown`), and that it does not.
+        unknown: A question that it does not answer (kind `unknown`), answered by saying so; None
+            where none was wanted.
         combination: Who, where and what it is about; see `world.combination`.
     """
 
@@ -51,7 +52,7 @@ class Story:
     people: tuple[str, ...]
     facts: tuple[tuple[str, str, str], ...]
     questions: tuple[Question, ...]
-    unknown: Question
+    unknown: Question | None
     combination: str
 
     @property
@@ -73,7 +74,12 @@ def language(lang: str) -> Language:
 
 
 def make_story(
-    dice: Dice | int, lang: str = "en", config: TaleConfig | None = None, *, held_out: bool = False
+    dice: Dice | int,
+    lang: str = "en",
+    config: TaleConfig | None = None,
+    *,
+    held_out: bool = False,
+    unknown: bool = False,
 ) -> Story:
     """Make up one story.
 
@@ -82,6 +88,7 @@ def make_story(
         lang: "en" or "zh".
         config: How hard it is; an ordinary one if not given.
         held_out: From which side of the split it comes: False for training, True for evaluation.
+        unknown: Whether to make up a question that it does not answer, too. All else is the same.
 
     Returns:
         The same story for the same seed and arguments, on every machine.
@@ -115,7 +122,10 @@ def make_story(
         questions.append(Question(ask.kind, text, answer))
     title, text = tongue.title(world, dice), tongue.space.join(sentences)
     retold = tongue.retell(world, dice)
-    asked = tongue.unanswerable(world, Dice(text))  # dice of its own: the rest is as without it
+    unasked = None
+    if unknown:  # with dice of its own, so that all else is as without it
+        asked = tongue.unanswerable(world, Dice(text))
+        unasked = Question("unknown", asked, tongue.unknown)
     return Story(
         lang=lang,
         title=title,
@@ -124,6 +134,6 @@ def make_story(
         people=tuple(tongue.names[i] for i in world.cast),
         facts=tuple(tongue.facts_of(world)),
         questions=tuple(questions),
-        unknown=Question("unknown", asked, tongue.unknown),
+        unknown=unasked,
         combination=named,
     )
