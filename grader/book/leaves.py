@@ -29,9 +29,9 @@ _LINK: Final = re.compile(
 )
 _SAID: Final = {
     "about": Text(
-        "The code here needs the book's own package: `pip install happyllm`. Text and figures: "
-        "CC BY 4.0, the Happy-LLM authors.",
-        "这里的代码需要本书的包：`pip install happyllm`。文字和插图：CC BY 4.0，Happy-LLM 作者。",
+        "The code here needs the book's own package, `happyllm`. Text and figures: CC BY 4.0, the "
+        "Happy-LLM authors.",
+        "这里的代码需要本书的包 `happyllm`。文字和插图：CC BY 4.0，Happy-LLM 作者。",
     ),
     "exercise": Text("Exercise", "练习"),
     "points": Text("{} points", "{} 分"),
