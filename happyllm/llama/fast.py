@@ -1,4 +1,4 @@
-"""Generation at speed: one token a row, straight from kernel to kernel.
+"""Generation at speed: straight from kernel to kernel.
 
 With the cache a step of generation computes with very small tensors. A kernel takes a microsecond
 or two, and to find it through modules, attributes and checks takes as long again. `FastDecoder` is
@@ -29,7 +29,7 @@ PLAIN = {DecoderLayer, Attention, MLP, RMSNorm, nn.Embedding, nn.Linear, nn.Drop
 
 
 class Layer(NamedTuple):
-    """The weights of a layer, in the order of their use."""
+    """The weights of a layer; matrices as (in, out), since turning one round takes time as well."""
 
     attention_norm: torch.Tensor  # (D,), as `rms_norm` takes it
     wq: torch.Tensor
@@ -50,16 +50,17 @@ class Weights(NamedTuple):
     layers: list[Layer]
     norm: torch.Tensor  # (D,), as `rms_norm` takes it
     eps: torch.Tensor  # as `rms_norm` takes it
-    output: torch.Tensor  # (V, D)
+    output: torch.Tensor  # (D, V)
 
 
 class FastDecoder(Transformer):
     """A `Transformer` that writes faster, to be given to `generate` and its like.
 
-    It *is* the model that it is made from, with the same weights and in the same mode; only a step
-    of one token a row is computed in another way. Its logits differ in their last digits, since
-    norms round differently. What is not a plain `Transformer` in float32 (one with adapters or
-    hooks, in another dtype, under autocast, with `flash_attn=False`) is computed as ever.
+    It *is* the model that it is made from, with the same weights and in the same mode; only the
+    reading of a prompt, of which the last position counts, and the steps of one token a row after
+    it are computed in another way. Its logits differ in their last digits, since norms round
+    differently. What is not a plain `Transformer` in float32 (one with adapters or hooks, in
+    another dtype, under autocast, with `flash_attn=False`) is computed as ever.
 
     Args:
         model: Shares all that it has.
@@ -74,7 +75,7 @@ class FastDecoder(Transformer):
 
     Source:
         Pope et al. 2022, "Efficiently Scaling Transformer Inference", Section 2, on the two phases:
-        prefill, the whole prompt at once, and decode, one token after another, which this is for.
+        prefill, the whole prompt at once, and decode, one token after another.
     """
 
     __slots__ = ("_weights",)  # its own, beside the state that it shares
@@ -97,40 +98,57 @@ class FastDecoder(Transformer):
         if cache and cache[0].length == 0:
             self._weights = weights_of(self)
 
-        # Step 2: all that is not one more token a row, and every error, goes the usual way.
+        # Step 2: all but a prompt and one more token a row, and every error, goes the usual way.
         weights = self._weights
         if (
             weights is None
             or cache is None
             or targets is not None
-            or logits_to_keep not in (None, 1)
-            or not self.can_step(tokens, attention_mask, cache)
+            or not self.is_writing(tokens, attention_mask, cache, logits_to_keep)
         ):
             return super().forward(tokens, targets, attention_mask, cache, logits_to_keep)
 
-        # Step 3: the angles of the new token; the keys it may see are the real ones and its own.
-        turns, mask = weights.turns[cache[0].length], None  # (d/2,)
-        if attention_mask is not None:
+        # Step 3: the angles of the tokens; which keys they may see (a lone token without padding
+        # sees all, and several are causal if there is no mask).
+        (B, T), past = tokens.shape, cache[0].length  # batch, new tokens, tokens before them
+        if attention_mask is None:
+            turns, mask = weights.turns[past : past + T, None], None  # (T, 1, d/2)
+        else:
             real = attention_mask.bool()
-            turns = weights.turns[(real.sum(dim=1) - 1).clamp(min=0), None]  # (B, 1, d/2)
-            mask = F.pad(real[:, :-1], (0, 1), value=True)[:, None, None]  # (B, 1, 1, S)
+            positions = (real.cumsum(dim=1) - 1).clamp(min=0)[:, past:]  # (B, T)
+            turns = weights.turns[positions, None]  # (B, T, 1, d/2)
+            if T == 1:
+                mask = F.pad(real[:, :-1], (0, 1), value=True)[:, None, None]  # (B, 1, 1, S)
+            else:
+                mask = self.positions_and_mask(tokens, attention_mask, cache)[2]  # (B, 1, T, S)
 
-        # Step 4: one vector a row through the layers, and to the vocabulary.
-        h = F.embedding(tokens[:, 0], weights.embeddings)  # (B, D)
+        # Step 4: through the layers, of the last of which only the last position is wanted; then
+        # to the vocabulary.
+        h = F.embedding(tokens.flatten(), weights.embeddings)  # (B * T, D)
         for layer, kept in zip(weights.layers, cache, strict=True):
-            h = self.step(h, layer, weights.eps, turns, mask, kept)
-        logits = F.linear(rms_norm(h, weights.norm, weights.eps), weights.output)  # (B, V)
+            only_last = T > 1 and kept is cache[-1]
+            h = self.step(h, B, layer, weights.eps, turns, mask, kept, only_last)
+        logits = rms_norm(h, weights.norm, weights.eps).mm(weights.output)  # (B, V)
         return logits[:, None], None
 
-    def can_step(
-        self, tokens: torch.Tensor, attention_mask: torch.Tensor | None, cache: list[KVCache]
+    def is_writing(
+        self,
+        tokens: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        cache: list[KVCache],
+        logits_to_keep: int | None,
     ) -> bool:
-        """Whether this is one more token a row, for which there is room, with nothing to train."""
+        """Whether this is a prompt whose last position counts, or one more token a row.
+
+        There has to be room for it, and nothing to train.
+        """
         B, T = tokens.shape  # batch, new tokens
         past = cache[0].length
+        one_more = T == 1 and logits_to_keep in (None, 1)
+        prompt = T > 1 and past == 0 and logits_to_keep == 1
         return (
-            T == 1
-            and past < self.args.max_seq_len
+            (one_more or prompt)
+            and past + T <= self.args.max_seq_len
             and len(cache) == self.args.n_layers
             and (attention_mask is None or attention_mask.shape == (B, past + T))
             and not self.training
@@ -141,45 +159,59 @@ class FastDecoder(Transformer):
     def step(
         self,
         h: torch.Tensor,
+        B: int,
         layer: Layer,
         eps: torch.Tensor,
         turns: torch.Tensor,
         mask: torch.Tensor | None,
         cache: KVCache,
+        only_last: bool,
     ) -> torch.Tensor:
-        """Pass one vector a row through a layer, as `DecoderLayer` does.
+        """Pass the tokens through a layer, as `DecoderLayer` does.
 
         Args:
-            h: (B, D).
+            h: (B * T, D), row by row.
+            B: The number of rows.
             layer: The layer's weights.
             eps: As `rms_norm` takes it.
-            turns: (d/2,) or (B, 1, d/2) complex, the angles of the new tokens.
-            mask: (B, 1, 1, S) bool, True where a key may be seen; None where all may.
+            turns: (T, 1, d/2) or (B, T, 1, d/2) complex, the angles of the tokens.
+            mask: (B, 1, T, S) bool, True where a key may be seen; None means causal.
             cache: The layer's own.
+            only_last: Whether the last token of each row is all that is wanted.
 
         Returns:
-            (B, D).
+            (B * T, D), or (B, D).
         """
-        B = h.size(0)  # batch
         K, n_rep, d = self.args.n_heads // self.args.n_rep, self.args.n_rep, self.args.head_dim
 
-        # Step 1: project; turn queries and keys; cache keys and values.
+        # Step 1: keys and values of all tokens; turn the keys, cache both.
         x = rms_norm(h, layer.attention_norm, eps)
-        q = turn(F.linear(x, layer.wq).view(B, K * n_rep, d // 2, 2), turns)
-        k = turn(F.linear(x, layer.wk).view(B, K, d // 2, 2), turns)
-        v = F.linear(x, layer.wv)
-        keys, values = cache.update(k.view(B, 1, K, d), v.view(B, 1, K, d))  # (B, S, K, d)
+        k = turn(x.mm(layer.wk).view(B, -1, K, d // 2, 2), turns)
+        v = x.mm(layer.wv)
+        keys, values = cache.update(k.flatten(3), v.view(B, -1, K, d))  # (B, S, K, d)
+        keys, values = keys.transpose(1, 2), values.transpose(1, 2)  # (B, K, S, d)
 
-        # Step 2: attend. A lone token has no order to keep, so the query heads that share a key
-        # head can be handed over as n_rep queries of one head: nothing is repeated.
-        out = F.scaled_dot_product_attention(
-            q.view(B, K, n_rep, d), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
-        )
-        h = h + F.linear(out.reshape(B, K * n_rep * d), layer.wo)
+        # Step 2: from here on the last tokens alone, where no others are wanted.
+        if only_last:
+            h, x = (rows.view(B, -1, rows.size(-1))[:, -1] for rows in (h, x))
+            turns, mask = turns[..., -1:, :, :], None if mask is None else mask[:, :, -1:]
 
-        # Step 3: the MLP.
+        # Step 3: attend. A lone token has no order to keep, so the query heads that share a key
+        # head can be handed over as n_rep queries of one head: nothing is repeated or masked.
+        q = turn(x.mm(layer.wq).view(B, -1, K * n_rep, d // 2, 2), turns)
+        if q.size(1) == 1:
+            q = q.view(B, K, n_rep, d)
+            out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        else:
+            q, causal = q.flatten(3).transpose(1, 2), mask is None  # (B, H, T, d)
+            out = F.scaled_dot_product_attention(
+                q, keys, values, attn_mask=mask, is_causal=causal, enable_gqa=True
+            ).transpose(1, 2)
+        h = torch.addmm(h, out.reshape(h.size(0), K * n_rep * d), layer.wo)  # the sum as well
+
+        # Step 4: the MLP.
         x = rms_norm(h, layer.ffn_norm, eps)
-        return h + F.linear(F.silu(F.linear(x, layer.w1)) * F.linear(x, layer.w3), layer.w2)
+        return torch.addmm(h, F.silu(x.mm(layer.w1)) * x.mm(layer.w3), layer.w2)
 
 
 def weights_of(model: Transformer) -> Weights | None:
@@ -200,14 +232,14 @@ def weights_of(model: Transformer) -> Weights | None:
     layers = [
         Layer(
             attention_norm=layer.attention_norm.weight.detach() * scale,
-            wq=layer.attention.wq.weight,
-            wk=layer.attention.wk.weight,
-            wv=layer.attention.wv.weight,
-            wo=layer.attention.wo.weight,
+            wq=layer.attention.wq.weight.t(),
+            wk=layer.attention.wk.weight.t(),
+            wv=layer.attention.wv.weight.t(),
+            wo=layer.attention.wo.weight.t(),
             ffn_norm=layer.ffn_norm.weight.detach() * scale,
-            w1=layer.feed_forward.w1.weight,
-            w3=layer.feed_forward.w3.weight,
-            w2=layer.feed_forward.w2.weight,
+            w1=layer.feed_forward.w1.weight.t(),
+            w3=layer.feed_forward.w3.weight.t(),
+            w2=layer.feed_forward.w2.weight.t(),
         )
         for layer in cast("list[DecoderLayer]", list(model.layers))
     ]
@@ -217,7 +249,7 @@ def weights_of(model: Transformer) -> Weights | None:
         layers=layers,
         norm=model.norm.weight.detach() * scale,
         eps=torch.tensor(scale * math.sqrt(model.args.norm_eps), device=model.norm.weight.device),
-        output=model.output.weight,
+        output=model.output.weight.t(),
     )
 
 
@@ -237,14 +269,14 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: torch.Tensor) -> torch.
     The root of (mean square + eps) is the length of (x, sqrt(D * eps)) divided by sqrt(D).
 
     Args:
-        x: (B, D).
+        x: (N, D).
         weight: (D,), times sqrt(D).
         eps: sqrt(D * eps), a scalar.
 
     Returns:
-        (B, D).
+        (N, D).
     """
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (B, 1)
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (N, 1)
     return x / length.hypot(eps) * weight
 
 
@@ -252,10 +284,10 @@ def turn(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Turn pairs of features, as `apply_rotary_emb` does.
 
     Args:
-        x: (B, H, d/2, 2).
-        turns: (d/2,) or (B, 1, d/2) complex.
+        x: (B, T, H, d/2, 2).
+        turns: (T, 1, d/2) or (B, T, 1, d/2) complex.
 
     Returns:
-        (B, H, d/2, 2).
+        (B, T, H, d/2, 2).
     """
     return torch.view_as_real(torch.view_as_complex(x) * turns)

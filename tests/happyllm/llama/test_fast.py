@@ -94,6 +94,48 @@ def test_the_logits_are_the_models(heads, d, layers, tie, B, padded, eps, seed):
         torch.testing.assert_close(one.v, other.v, rtol=1e-4, atol=1e-4)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    heads=st.sampled_from([(4, 4), (4, 2), (6, 1)]),
+    layers=st.integers(1, 3),
+    B=st.integers(1, 3),
+    T=st.integers(1, 9),
+    padding=st.sampled_from(["none", "left", "right"]),
+    seed=st.integers(0, 99),
+)
+def test_what_a_prompt_leads_to_is_what_the_model_says(heads, layers, B, T, padding, seed):
+    model = made(seed, dim=48, n_heads=heads[0], n_kv_heads=heads[1], n_layers=layers)
+    tokens, mask = torch.randint(50, (B, T)), None
+    if padding != "none":
+        mask = (torch.arange(T) >= torch.randint(T, (B, 1))).long()
+        mask = mask.flip(1) if padding == "right" else mask
+    caches = [new_cache(model.args, B) for _ in range(2)]
+    with torch.inference_mode():
+        expected, _ = model(tokens, None, mask, caches[0], logits_to_keep=1)
+        found, loss = FastDecoder(model)(tokens, None, mask, caches[1], logits_to_keep=1)
+    assert loss is None
+    assert found.shape == (B, 1, 50)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    for one, other in zip(*caches, strict=True):
+        assert one.length == other.length == T
+        torch.testing.assert_close(one.k, other.k, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one.v, other.v, rtol=1e-4, atol=1e-4)
+
+
+def test_the_last_layer_of_a_prompt_computes_its_last_position_only():
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            if str(operation).startswith(("aten.mm", "aten.addmm")):
+                rows.append(args[-2].size(0))
+            return operation(*args, **(kwargs or {}))
+
+    model, tokens, rows = made(), torch.randint(50, (2, 9)), []
+    with torch.inference_mode(), Products():
+        FastDecoder(model)(tokens, cache=new_cache(model.args, 2), logits_to_keep=1)
+    # Of the last layer keys and values of all tokens, and the rest of the last ones.
+    assert rows == [18] * 7 + [18, 18, 2, 2, 2, 2, 2] + [2]
+
+
 def test_a_step_takes_fewer_operations():
     model, tokens = made(), torch.randint(50, (2, 8))
     assert steps(FastDecoder(model), tokens)[1] < 0.7 * steps(model, tokens)[1]
@@ -271,9 +313,10 @@ def test_without_a_cache_and_for_several_tokens_it_is_the_model():
     with torch.inference_mode():
         assert fast(tokens[:, :1])[0].equal(model(tokens[:, :1])[0])
         caches = [new_cache(model.args, 2) for _ in range(2)]
-        for part in (tokens[:, :3], tokens[:, 3:6]):
-            found, expected = fast(part, cache=caches[0]), model(part, cache=caches[1])
-            assert found[0].equal(expected[0])
+        for part, keep in ((tokens[:, :3], None), (tokens[:, 3:6], 1)):
+            found, _ = fast(part, cache=caches[0], logits_to_keep=keep)
+            expected, _ = model(part, cache=caches[1], logits_to_keep=keep)
+            assert found.equal(expected)
         loss = fast(tokens[:, 6:7], tokens[:, 7:], cache=caches[0])[1]
         assert loss.equal(model(tokens[:, 6:7], tokens[:, 7:], cache=caches[1])[1])
 
