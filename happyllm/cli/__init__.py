@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,8 +14,13 @@ def main() -> None:
         from .command import command
 
         prepare()
-        sys.exit(command.main(prog_name="happyllm", standalone_mode=False) or 0)
+        code = command.main(prog_name="happyllm", standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:
         from .errors import status
 
-        sys.exit(status(error))
+        code = status(error)
+    if "RANK" in os.environ:  # one of several processes that train together
+        from happyllm.train.parallel import leave
+
+        leave(code)
+    sys.exit(code)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from happyllm.llama.config import ModelConfig
-from happyllm.train.parallel import process_group
+from happyllm.train.parallel import leave, process_group
 
 from .tiny_run import Rows, config, trainer
 
@@ -38,3 +38,4 @@ def main():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     main()
+    leave()
