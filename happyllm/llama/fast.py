@@ -108,19 +108,19 @@ class FastDecoder(Transformer):
         ):
             return super().forward(tokens, targets, attention_mask, cache, logits_to_keep)
 
-        # Step 3: the angles of the tokens; which keys they may see (a lone token without padding
-        # sees all, and several are causal if there is no mask).
-        (B, T), past = tokens.shape, cache[0].length  # batch, new tokens, tokens before them
-        if attention_mask is None:
-            turns, mask = weights.turns[past : past + T, None], None  # (T, 1, d/2)
+        # Step 3: the angles of the tokens, and which keys they may see. The model says both of a
+        # prompt; a lone token sees the real ones and itself, and all where there is no padding.
+        B, T = tokens.shape  # batch, new tokens
+        mask: torch.Tensor | None
+        if T > 1:
+            cos, sin, mask = self.positions_and_mask(tokens, attention_mask, cache)
+            turns = torch.complex(cos, sin).unsqueeze(-2)  # (T, 1, d/2) or (B, T, 1, d/2)
+        elif attention_mask is None:
+            turns, mask = weights.turns[cache[0].length], None  # (d/2,)
         else:
             real = attention_mask.bool()
-            positions = (real.cumsum(dim=1) - 1).clamp(min=0)[:, past:]  # (B, T)
-            turns = weights.turns[positions, None]  # (B, T, 1, d/2)
-            if T == 1:
-                mask = F.pad(real[:, :-1], (0, 1), value=True)[:, None, None]  # (B, 1, 1, S)
-            else:
-                mask = self.positions_and_mask(tokens, attention_mask, cache)[2]  # (B, 1, T, S)
+            turns = weights.turns[(real.sum(dim=1) - 1).clamp(min=0), None, None]  # (B, 1, 1, d/2)
+            mask = F.pad(real[:, :-1], (0, 1), value=True)[:, None, None]  # (B, 1, 1, S)
 
         # Step 4: through the layers, of the last of which only the last position is wanted; then
         # to the vocabulary.
@@ -174,7 +174,7 @@ class FastDecoder(Transformer):
             B: The number of rows.
             layer: The layer's weights.
             eps: As `rms_norm` takes it.
-            turns: (T, 1, d/2) or (B, T, 1, d/2) complex, the angles of the tokens.
+            turns: (d/2,), (T, 1, d/2) or (B, T, 1, d/2) complex, the angles of the tokens.
             mask: (B, 1, T, S) bool, True where a key may be seen; None means causal.
             cache: The layer's own.
             only_last: Whether the last token of each row is all that is wanted.
@@ -285,7 +285,7 @@ def turn(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
 
     Args:
         x: (B, T, H, d/2, 2).
-        turns: (T, 1, d/2) or (B, T, 1, d/2) complex.
+        turns: (d/2,), (T, 1, d/2) or (B, T, 1, d/2) complex.
 
     Returns:
         (B, T, H, d/2, 2).

@@ -99,7 +99,7 @@ class Mix:
             level=level + 1,
         )
 
-    def questions(self, story: Story, most: int = 64) -> list[Question]:
+    def questions(self, story: Story, most: int | None = None) -> list[Question]:
         """Take a story's questions, at most so many; at times one that it does not answer."""
         asked = list(story.questions[:most])
         if story.unknown is not None:
