@@ -427,26 +427,18 @@ def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
         ticket.scratch = tempfile.mkdtemp(dir=ticket.scratch)
     jail.keep_private()
     jail.die_with_parent()  # new credentials would have cleared it
-    child = 0
-
-    def end(*_: object) -> None:
-        if child > 0:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    signal.signal(signal.SIGTERM, end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # what is ignored need not be kept
     try:
         child = os.fork()
     except OSError:
         os._exit(1)
     if child == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD})
         _enter(ticket)
     _close_all_but(set())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    _, status = os.waitpid(child, 0)
+    status = _outlast(child)
     _end_orphans()
     if not ticket.namespaces:
         shutil.rmtree(ticket.scratch, ignore_errors=True)
@@ -456,11 +448,27 @@ def _live(link: int, output: int, ticket: _Ticket) -> NoReturn:
     os._exit(code)
 
 
+def _outlast(child: int) -> int:
+    """Wait for the worker, and kill it when told to; its status.
+
+    SIGTERM and SIGCHLD are blocked, and taken here. A handler would not do: Python runs it before a
+    wait or when it breaks one off, so a signal that came just between would be heard when the
+    worker ends by itself, if ever.
+    """
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        if signal.sigwait({signal.SIGTERM, signal.SIGCHLD}) == signal.SIGTERM:
+            os.kill(child, signal.SIGKILL)
+
+
 def _end_by(number: int) -> None:
     """End by the signal that ended the worker, so that no exit status is taken for one."""
     jail.leave_no_core()
     with contextlib.suppress(OSError):  # nobody may change what SIGKILL does
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
 
 

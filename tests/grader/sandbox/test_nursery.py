@@ -112,6 +112,40 @@ def test_a_worker_that_is_out_of_time_is_gone_with_all_its_threads(jailed, warm,
 # ---- what is left behind
 
 
+def status_of(pid: int) -> dict[str, str]:
+    """What /proc tells of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+def test_a_guardian_has_no_handler_that_could_come_before_its_wait(jailed, warm):
+    jailed("x = 1")
+    (guardian,) = psutil.Process(warm._process.pid).children()
+    (room,) = guardian.children()
+    assert not int(status_of(guardian.pid)["SigCgt"], 16) & 1 << (signal.SIGTERM - 1)
+    assert int(status_of(room.pid)["SigBlk"], 16) == 0
+
+
+OUTLAST = """
+import os, signal
+from grader.sandbox.nursery import _outlast
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
+child = os.fork()
+if child == 0:
+    signal.pause()
+os.kill(os.getpid(), signal.SIGTERM)  # it has come before anybody waits
+assert os.waitstatus_to_exitcode(_outlast(child)) == -signal.SIGKILL
+child = os.fork()
+if child == 0:
+    os._exit(3)
+assert os.waitstatus_to_exitcode(_outlast(child)) == 3
+"""
+
+
+def test_an_order_to_end_that_came_before_the_wait_is_heard():
+    subprocess.run([sys.executable, "-c", OUTLAST], cwd=ROOT, check=True, timeout=PATIENCE_S)
+
+
 def test_a_worker_that_has_ended_leaves_no_process(jailed, warm):
     jail = jailed("x = 1")
     assert len(family(warm._process.pid)) == 2  # the guardian and the worker

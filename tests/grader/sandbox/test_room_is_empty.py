@@ -4,6 +4,7 @@ Looked at twice: from inside, by a submission that searches all it can reach, an
 reading the whole memory of a worker while it runs.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -119,15 +120,15 @@ def test_the_memory_of_a_worker_holds_neither_suite_nor_reference_nor_secret(nur
     )
     thread.start()
     try:
-        worker = sleeping_worker(nursery)
-        try:
-            memory = memory_of(worker.pid)
-        except PermissionError:
-            pytest.skip("reading the memory of another process needs more rights than we have")
+        memory = memory_of(sleeping_worker(nursery).pid)
+    except PermissionError:
+        pytest.skip("reading the memory of another process needs more rights than we have")
     finally:
         for child in psutil.Process(nursery._process.pid).children(recursive=True):
-            child.kill()
-        thread.join()
+            with contextlib.suppress(psutil.NoSuchProcess):  # one goes when the other is gone
+                child.kill()
+        thread.join(timeout=60)
+    assert not thread.is_alive()
     assert b"time.sleep(60)" in memory, "the scan does not see what is surely there"
     suite, solution = EXERCISE.suite.read_text(), shelf.solution(EXERCISE)
     needles = {
@@ -149,10 +150,10 @@ def sleeping_worker(nursery, patience_s=30.0):
     server = psutil.Process(nursery._process.pid)
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
-        for guardian in server.children():
-            for worker in guardian.children():
-                if b"time.sleep(60)" in memory_of(worker.pid):
-                    return worker
+        for process in server.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+                if process.ppid() != server.pid and b"time.sleep(60)" in memory_of(process.pid):
+                    return process
         time.sleep(0.1)
     raise AssertionError("no worker has appeared")
 
