@@ -37,6 +37,7 @@ __all__ = ["Lease", "Nursery", "NurseryError", "ScratchError"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FDS = 4
+ANSWER_S = 300.0  # the server answers at once, but at first it has torch to import
 
 
 class NurseryError(Exception):
@@ -62,6 +63,7 @@ class Nursery:
         self._folder = scratch_folder()
         self._scratch = self._folder.path
         self._connection, theirs = socket.socketpair()
+        self._connection.settimeout(ANSWER_S)
         start = (
             f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
             "from grader.sandbox.nursery import main; main()"
@@ -125,8 +127,8 @@ class Nursery:
 
     @property
     def alive(self) -> bool:
-        """Whether the server still runs."""
-        return self._process.poll() is None
+        """Whether the server still runs, and answers."""
+        return self._process.poll() is None and self._connection.fileno() >= 0
 
     def close(self) -> None:
         """End the server and everything that was forked from it."""
@@ -192,6 +194,7 @@ def _ask(
         socket.send_fds(connection, [wire.frame(wire.encode(request))], list(fds))
         body = wire.receive(connection)
     except OSError as error:
+        connection.close()  # an answer that comes late would be taken for the next one's
         raise NurseryError(f"the fork server does not answer: {error}\n{last_words()}") from error
     if body is None:
         raise NurseryError(f"the fork server has ended\n{last_words()}")

@@ -308,6 +308,17 @@ def test_a_judge_that_cannot_start_leaves_its_last_words(alone):
     until(lambda: "No module named 'no_such_module'" in alone.last_words())
 
 
+def test_a_server_that_does_not_answer_is_told_and_given_up(alone):
+    worker(alone).close()
+    alone._connection.settimeout(0.2)
+    alone._process.send_signal(signal.SIGSTOP)
+    with pytest.raises(NurseryError, match="does not answer: timed out"):
+        alone.fork_judge("grader.judge.desk:main")
+    assert not alone.alive
+    with pytest.raises(NurseryError, match="does not answer"):
+        alone.offers()
+
+
 def test_a_scratch_folder_that_cannot_be_made_is_told_with_the_fix(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
     with pytest.raises(ScratchError, match="TMPDIR"):
