@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -295,8 +296,9 @@ def _family_at_work(pid: int) -> list[psutil.Process]:
     before = time.monotonic()
     while time.monotonic() - before < 60:
         family = psutil.Process(pid).children(recursive=True)
-        if len(family) >= 4 and any(one.cpu_times().user > 0.3 for one in family[3:]):
-            return family
+        with contextlib.suppress(psutil.NoSuchProcess):  # one may have ended by now
+            if len(family) >= 4 and any(one.cpu_times().user > 0.3 for one in family[3:]):
+                return family
         time.sleep(0.05)
     raise AssertionError("the learner's code has not begun to run")
 
