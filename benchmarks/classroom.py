@@ -20,11 +20,6 @@ grows from the 20th submission to the last, or when a ratio is below its limit (
 from __future__ import annotations
 
 import argparse
-import ast
-import builtins
-import dis
-import importlib.util
-import inspect
 import json
 import os
 import random
@@ -32,7 +27,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import time
 import venv
@@ -41,7 +35,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, ModuleType
 
 import psutil
 import torch
@@ -50,7 +43,6 @@ from grader import catalogue, shelf
 from grader.catalogue import Exercise
 from grader.classroom.record import Record
 from grader.judge import marks
-from grader.judge.marks import AlsoRight, KnownWrong
 from grader.report import Graded
 from grader.sandbox.jail import STRENGTHS
 
@@ -165,6 +157,9 @@ def line(name: str, one: Measured) -> None:
 
 def make(subs: Path, exercises: Sequence[Exercise], size: int) -> list[Member]:
     """Make a class; no two hand in the same text."""
+    sys.path.insert(0, str(ROOT))
+    from tests.grader.classroom.other_ways import variants
+
     chance = random.Random(1)
     ways = [way for exercise in exercises for way in variants(exercise, marks.rights)]
     mistakes = [way for exercise in exercises for way in variants(exercise, marks.known_wrongs)]
@@ -212,55 +207,8 @@ def make(subs: Path, exercises: Sequence[Exercise], size: int) -> list[Member]:
     return members
 
 
-def variants(
-    exercise: Exercise, which: Callable[[ModuleType], Sequence[KnownWrong | AlsoRight]]
-) -> list[tuple[str, str, str]]:
-    """The solution with each variant of the suite put in: the exercise, the variant, the text.
-
-    Those that lean on helpers of the suite, or on what they stand in for, are left out: nobody
-    could hand them in.
-    """
-    spec = importlib.util.spec_from_file_location(f"suite_{exercise.name}", exercise.suite)
-    assert spec is not None
-    assert spec.loader is not None
-    suite = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = suite
-    spec.loader.exec_module(suite)
-    solution = shelf.solution(exercise)
-    there = used(compile(solution, exercise.file, "exec"), "STORE_NAME") | set(dir(builtins))
-    found = []
-    for entry in which(suite):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(entry.variant)))
-        variant = tree.body[0]
-        assert isinstance(variant, ast.FunctionDef | ast.ClassDef)
-        variant.decorator_list = [  # less the suite's marks
-            one
-            for one in variant.decorator_list
-            if not ast.unparse(one).startswith(("known_wrong(", "also_right("))
-        ]
-        text = ast.unparse(tree)
-        code = compile(text, "<variant>", "exec")
-        reads = used(code, "LOAD_GLOBAL") | used(code, "LOAD_NAME")
-        alone = reads - used(code, "STORE_NAME") <= there | {"__name__"}
-        owner, _, method = entry.target.rpartition(".")
-        touched = used(code, "LOAD_ATTR") | used(code, "LOAD_METHOD")
-        calls_itself = entry.target in reads or (owner in reads and method in touched)
-        if alone and not calls_itself:
-            put = f"\n\n{text}\n\n{entry.target} = {entry.id}\n"
-            found.append((exercise.id, entry.id, solution + put))
-    return found
-
-
-def used(code: CodeType, step: str) -> set[str]:
-    """The names that code reads or sets, and the functions and classes in it."""
-    names = {str(one.argval) for one in dis.get_instructions(code) if one.opname == step}
-    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
-    return names.union(*(used(one, step) for one in inner)) if inner else names
-
-
 def attacks(exercises: set[str]) -> list[tuple[str, str, str]]:
     """The hostile hand-ins of the tests that a class can hold: exercise, outcomes, text."""
-    sys.path.insert(0, str(ROOT))
     from tests.attacks import hand_ins
 
     fit = [
