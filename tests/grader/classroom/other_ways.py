@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
-import importlib.util
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
@@ -15,6 +13,7 @@ from types import CodeType, ModuleType
 from grader import shelf
 from grader.catalogue import Exercise
 from grader.judge.marks import AlsoRight, KnownWrong
+from tests.grader.suites.loading import suite_of
 
 
 def variants(
@@ -25,16 +24,10 @@ def variants(
     Those that lean on helpers of the suite, or on what they stand in for, are left out: nobody
     could hand them in.
     """
-    spec = importlib.util.spec_from_file_location(f"suite_{exercise.name}", exercise.suite)
-    assert spec is not None
-    assert spec.loader is not None
-    suite = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = suite
-    spec.loader.exec_module(suite)
     solution = shelf.solution(exercise)
     there = used(compile(solution, exercise.file, "exec"), "STORE_NAME") | set(dir(builtins))
     found = []
-    for entry in which(suite):
+    for entry in which(suite_of(exercise)):
         tree = ast.parse(textwrap.dedent(inspect.getsource(entry.variant)))
         variant = tree.body[0]
         assert isinstance(variant, ast.FunctionDef | ast.ClassDef)

@@ -1,8 +1,5 @@
 """Every suite accepts the solution, leaves the stub untouched, and names each mistake it knows."""
 
-import importlib.util
-import sys
-
 import pytest
 
 from grader import catalogue, engine, shelf
@@ -13,19 +10,11 @@ from grader.judge.session import grade_room
 from grader.sandbox.jail import Limits
 from grader.sandbox.nursery import Nursery
 
+from .loading import suite_of
+
 KNOWN = catalogue.load()
 IDS = [exercise.id for exercise in KNOWN]
 SEEDS = (1, 2)
-
-
-def suite_of(exercise):
-    name = f"suite_of_{exercise.name}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, exercise.suite)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
 
 MISTAKES = [
     pytest.param(exercise.id, wrong.id, id=f"{exercise.id}-{wrong.id}")
